@@ -1,0 +1,1 @@
+"""The program `candlemaker`: parser → commands; `up` runs the stack, `keys` the API keys."""

@@ -1,0 +1,160 @@
+"""The door: what happens to every request between the router and its handler, in this order.
+
+authorise → rate → gate → path and query → body → transaction (idempotency, handler, commit) → answer. Whatever goes
+wrong becomes a problem; nobody's mistake becomes a 5xx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from engine.http import metrics
+from engine.http.authorise import authorise
+from engine.http.body import Gone, read_body
+from engine.http.call import Call, Caller, Reply, Services, Streamed, retailer_of
+from engine.http.decode import decode
+from engine.http.idempotency import key_of, once
+from engine.http.limits import Gate, RateLimit
+from engine.http.params import parse_query
+from engine.http.problems import Problem
+from engine.http.routes import Route
+from engine.http.send import of_problem, send_reply
+from engine.http.transaction import transaction
+from engine.http.translate import AGAIN, problem_of
+
+DEADLINE_S = 25.0
+"""A request that is not answered within this is given up with 503; less than the drain at SIGTERM."""
+ATTEMPTS = 3
+
+
+class Endpoint:
+    """The ASGI application of one path: its routes by method."""
+
+    def __init__(self, routes: list[Route], services: Services) -> None:
+        self._routes = {route.method: route for route in routes}
+        self._services = services
+        self._allow = ", ".join(sorted(self._routes)).encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        route = self._routes.get(scope["method"])
+        if route is None:
+            problem = Problem("method_not_allowed", headers=[(b"allow", self._allow)])
+            await send_reply(send, of_problem(problem), [])
+            return
+        began_s = time.perf_counter()
+        more: list[tuple[bytes, bytes]] = []
+        try:
+            reply = await guarded(route, lambda: self._answer(route, scope, receive, more))
+        except Gone:
+            metrics.gone(route)
+            return
+        metrics.answered(route, reply.status, time.perf_counter() - began_s)
+        if isinstance(reply, Reply):
+            await send_reply(send, reply, more)
+        else:
+            await reply.send(receive, send)
+
+    async def _answer(
+        self, route: Route, scope: Any, receive: Any, more: list[tuple[bytes, bytes]]
+    ) -> Reply | Streamed:
+        services, headers = self._services, dict(scope["headers"])
+        now_s = time.monotonic()
+        caller = await authorise(services, route, headers, now_s)
+        if caller.scope != "public":
+            rate = services.customer_rate if caller.scope == "customer" else services.key_rate
+            _take(rate, caller, now_s, more)
+        with _gate(services, route).pass_through():
+            call = Call(
+                services,
+                route,
+                caller,
+                services.clock.now_ms(),
+                scope["path_params"],
+                parse_query(route.query, scope["query_string"]),
+                headers,
+                scope,
+            )
+            body = await read_body(headers, receive, route.limit_bytes) if route.request is not None else b""
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._work(call, body)
+
+    async def _work(self, call: Call, body: bytes) -> Reply | Streamed:
+        route = call.route
+        if "retailer" in route.query.__struct_fields__ and (
+            route.work == "tenant" or call.query.retailer is not None or call.caller.retailer is not None
+        ):
+            call.retailer = retailer_of(call.caller, call.query.retailer)
+        if route.work == "plain":
+            arguments = () if route.request is None else (body,)
+            return _encoded(route, await route.handler(call, *arguments))
+        given = () if route.request is None else (_decoded(call, body),)
+        return await _transact(call, key_of(call, body) if route.effect else None, given)
+
+
+async def _transact(call: Call, key: Any, arguments: tuple[Any, ...]) -> Reply:
+    """The handler in its transaction; again when PostgreSQL broke a deadlock at our cost."""
+
+    async def work() -> Reply:
+        reply = _encoded(call.route, await call.route.handler(call, *arguments))
+        assert isinstance(reply, Reply), "a transaction does not outlive its call"
+        return reply
+
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with transaction(call):
+                reply = await once(call, key, work) if call.route.effect else await work()
+            break
+        except AGAIN:
+            if attempt == ATTEMPTS:
+                raise
+            call.after_commit.clear()
+    for afterwards in call.after_commit:
+        await afterwards()
+    return reply
+
+
+async def guarded(route: Route, answer: Callable[[], Awaitable[Reply | Streamed]]) -> Reply | Streamed:
+    """The answer, or the problem that became of it."""
+    try:
+        return await answer()
+    except Gone:
+        raise
+    except Exception as error:
+        return of_problem(problem_of(error, route))
+
+
+def _take(rate: RateLimit, caller: Caller, now_s: float, more: list[tuple[bytes, bytes]]) -> None:
+    left = rate.take(caller.name, now_s)
+    if left < 0:
+        raise rate.refusal(left)
+    more.extend(rate.headers(left))
+
+
+def _gate(services: Services, route: Route) -> Gate:
+    return services.reserve_gate if route.reserve else services.gate
+
+
+def _decoded(call: Call, body: bytes) -> Any:
+    route = call.route
+    if route.one is not None and not _is_batch(body, route.rows):
+        call.single = True
+        return decode(route.one, body)
+    return decode(route.request, body, route.rows)
+
+
+def _is_batch(body: bytes, rows: str) -> bool:
+    """Whether the object's first name is *rows*: `{"purchases": …` is a batch, anything else one row."""
+    return body.lstrip()[1:].lstrip().startswith(b'"%s"' % rows.encode())
+
+
+def _encoded(route: Route, answer: Any) -> Reply | Streamed:
+    if isinstance(answer, Reply | Streamed):
+        return answer
+    if answer is None:
+        return Reply(204)
+    return Reply(route.status, msgspec.json.encode(answer))

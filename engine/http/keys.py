@@ -1,0 +1,144 @@
+"""API keys: `cm_<scope>_<8 readable>_<43 random>`, stored as sha256, shown once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engine.embedded.home import open_folder
+from engine.embedded.secrets import write_private
+from engine.errors import SettingError
+from engine.postgres import queries
+from engine.postgres.pool import ENGINE, connect
+from engine.settings import Settings
+
+KeyScope = Literal["admin", "app", "retailer", "till"]
+SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
+
+_READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # no i, l, o, 0, 1: prefixes are read aloud
+CACHE_S = 5.0
+MOST_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as the door knows it."""
+
+    id: int
+    scope: KeyScope
+    retailer: int | None
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made; `text` is shown once and never again."""
+
+    id: int
+    prefix: str
+    text: str = field(repr=False)
+
+
+def mint(scope: KeyScope) -> str:
+    """A new key's text: 256 random bits behind a readable name."""
+    name = "".join(secrets.choice(_READABLE) for _ in range(8))
+    return f"cm_{scope}_{name}_{secrets.token_urlsafe(32)}"
+
+
+def digest(text: str) -> bytes:
+    """What is stored of a key. The key is random, so a fast hash is enough."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def prefix_of(text: str) -> str:
+    """The readable part."""
+    return "_".join(text.split("_")[:3])
+
+
+async def create_key(connection: Any, scope: KeyScope, retailer: int | None, name: str) -> NewKey:
+    """Store a new key (as `candlemaker_engine`); raises asyncpg's violation when scope and retailer disagree."""
+    return await store_key(connection, mint(scope), retailer, name)
+
+
+async def store_key(connection: Any, text: str, retailer: int | None, name: str) -> NewKey:
+    """Store the key *text*; nothing happens when it is stored already."""
+    prefix = prefix_of(text)
+    number = await queries.keys.insert_key(
+        connection,
+        prefix=prefix,
+        hash=digest(text),
+        scope=text.split("_")[1],
+        retailer=retailer,
+        name=name,
+    )
+    return NewKey(number, prefix, text)
+
+
+async def list_keys(connection: Any) -> list[dict[str, Any]]:
+    """Every key without its secret: id, prefix, scope, retailer, name, created_at, revoked_at; by id."""
+    return [dict(row) async for row in queries.keys.list_keys(connection, after=0, most=10_000)]
+
+
+async def revoke_key(connection: Any, key: int) -> bool:
+    """Whether a key of this id existed; every API process refuses it within `CACHE_S`."""
+    return await queries.keys.revoke_key(connection, id=key) is not None
+
+
+async def ensure_admin_key(settings: Settings) -> Path:
+    """Make `<data>/admin.key` (0600) once and store its key; answers the path.
+
+    A database that does not know the file's key (a fresh one) learns it, unless it was revoked.
+    """
+    path = open_folder(settings.data) / "admin.key"
+    if not await asyncio.to_thread(path.exists):
+        await asyncio.to_thread(write_private, path, mint("admin").encode() + b"\n", replace=False)
+    text = (await asyncio.to_thread(path.read_text)).strip()
+    if not text.startswith("cm_admin_"):
+        raise SettingError(f"{path} does not hold an admin key; remove it and start again")
+    connection = await connect(settings, ENGINE)
+    try:
+        await store_key(connection, text, None, "admin.key of the data folder")
+    finally:
+        await connection.close()
+    return path
+
+
+class KeyRing:
+    """Keys by their text, remembered for at most `CACHE_S`; unknown ones too, so that guessing costs no query twice."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._known: dict[bytes, tuple[ApiKey | None, float]] = {}
+        self._asking: dict[bytes, asyncio.Task[ApiKey | None]] = {}
+
+    async def find(self, text: bytes, now_s: float) -> ApiKey | None:
+        """The unrevoked key of this text; *now_s* is a monotonic reading."""
+        hashed = hashlib.sha256(text).digest()
+        known = self._known.get(hashed)
+        if known is not None and now_s - known[1] < CACHE_S:
+            return known[0]
+        return await self._ask(hashed, now_s)
+
+    def forget(self) -> None:
+        """After a key was revoked here."""
+        self._known.clear()
+
+    async def _ask(self, hashed: bytes, now_s: float) -> ApiKey | None:
+        """One query however many requests wait for the same key."""
+        task = self._asking.get(hashed)
+        if task is None:
+            task = self._asking[hashed] = asyncio.create_task(self._load(hashed, now_s))
+            task.add_done_callback(lambda _: self._asking.pop(hashed, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, hashed: bytes, now_s: float) -> ApiKey | None:
+        async with self._pool.acquire() as connection:
+            row = await queries.keys.find_key(connection, hash=hashed)
+        key = ApiKey(row["id"], row["scope"], row["retailer"]) if row is not None else None
+        if len(self._known) >= MOST_CACHED:
+            self._known.clear()
+        self._known[hashed] = (key, now_s)
+        return key

@@ -1,0 +1,95 @@
+"""POST /v1/redemptions: the till asks once, the database decides once."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from engine.http.call import Call
+from engine.http.limits import RateLimit
+from engine.http.problems import Problem
+from engine.http.wire import Code, Currency, Minor, Text
+from engine.postgres import queries
+from offers.campaign import Offer
+from offers.coupon import code_hash, discount_minor, normalise
+from offers.errors import InvalidCode
+
+
+class Redemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code at a till. `basket_minor` is the price of what the offer covers, before the discount."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=64)]
+    basket_minor: Minor
+    currency: Currency
+    till: Text
+    store: Code | None = None
+
+    def __repr__(self) -> str:  # codes stay out of logs and tracebacks
+        return "Redemption()"
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """What the till takes off."""
+
+    coupon: UUID
+    discount_minor: int
+    currency: str
+    offer: Offer
+
+
+_misses = RateLimit(300)
+"""Unknown codes a minute and key: guessing 80 bits is hopeless, and soon it is not even listened to."""
+
+
+async def post(call: Call, body: Redemption) -> Redeemed:
+    """Redeem a coupon, at most once whatever the number of tills."""
+    hashed = _hashed(call, body.code)
+    coupon = await queries.redemptions.find_coupon(call.connection, code_hash=hashed)
+    if coupon is None:
+        raise _unknown(call)
+    offer = msgspec.convert(coupon["offer"], Offer)
+    if body.currency != coupon["currency"]:
+        raise Problem("wrong_currency", f"the coupon is in {coupon['currency']}")
+    if body.store is not None and body.store != coupon["store_code"]:
+        raise Problem("wrong_store", "the offer was made for another store")
+    if body.basket_minor < offer.minimum_purchase_minor:
+        raise Problem("below_minimum", f"the offer begins at {offer.minimum_purchase_minor} minor units")
+    off = discount_minor(offer, body.basket_minor)
+    redeemed = await queries.redemptions.redeem(
+        call.connection,
+        code_hash=hashed,
+        till=body.till,
+        store=coupon["store"] if body.store is not None else None,
+        basket_minor=body.basket_minor,
+        discount_minor=off,
+        currency=body.currency,
+    )
+    if redeemed is None:
+        raise await _why_not(call, hashed)
+    return Redeemed(redeemed, off, body.currency, offer)
+
+
+def _hashed(call: Call, text: str) -> bytes:
+    try:
+        return code_hash(normalise(text))
+    except InvalidCode:
+        raise _unknown(call) from None
+
+
+def _unknown(call: Call) -> Problem:
+    """404, until the key has guessed too often."""
+    if _misses.take(call.caller.name, monotonic()) < 0:
+        return _misses.refusal(0)
+    return Problem("not_found", "there is no such coupon")
+
+
+async def _why_not(call: Call, hashed: bytes) -> Problem:
+    """Why the one statement moved nothing; read after it, so it sees what another till did meanwhile."""
+    coupon: Any = await queries.redemptions.find_coupon(call.connection, code_hash=hashed)
+    if coupon["state"] == "redeemed":
+        return Problem("already_redeemed")
+    return Problem("coupon_void") if coupon["state"] == "void" else Problem("expired")

@@ -1,0 +1,100 @@
+"""GET /v1/stream: in-app messages as server-sent events (WHATWG HTML, "Server-sent events").
+
+`id` is the message's seq, so a client that reconnects with Last-Event-ID continues where it was; one without gets all
+that has not expired, and tells repeated ones by their decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from engine.http.call import Call, Streamed
+from engine.http.inbox import PAGE, messages
+from engine.http.problems import Problem
+from engine.postgres.pool import LOST
+
+HEARTBEAT_S = 15.0
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+async def open_stream(call: Call) -> Stream:
+    """The stream of the token's customer; raise `Problem` for a Last-Event-ID that is not ours or a full house."""
+    last = call.headers.get(b"last-event-id", b"0")
+    if not last.isdigit() or len(last) > 18:
+        raise Problem("malformed_request", "Last-Event-ID is the id of an event of this stream")
+    return Stream(call, int(last))
+
+
+class Stream(Streamed):
+    """One open stream; ends with the token, the client, or the process."""
+
+    def __init__(self, call: Call, after: int) -> None:
+        self._services = call.services
+        self._caller = call.caller
+        self._after = after
+        # Taken before the answer begins, so that a full house is still a problem and not a broken stream.
+        self._house = contextlib.ExitStack()
+        self._event = self._house.enter_context(call.services.wakes.stream(call.caller.number))
+
+    async def send(self, receive: Any, send: Any) -> None:
+        """Send events until the stream ends."""
+        with self._house:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            leaving = asyncio.create_task(_left(receive))
+            try:
+                await self._run(send, leaving)
+            finally:
+                leaving.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await leaving
+            with contextlib.suppress(OSError, RuntimeError):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _run(self, send: Any, leaving: asyncio.Task[None]) -> None:
+        await _write(send, b"retry: 2000\n\n")
+        while not leaving.done() and not self._services.wakes.closing:
+            self._event.clear()
+            sent = await self._look(send)
+            rest_s = (self._caller.expires_ms - self._services.clock.now_ms()) / 1000
+            if rest_s <= 0:
+                return  # the token has expired: come back with a new one
+            if not sent and not await self._woken(leaving, min(HEARTBEAT_S, rest_s)):
+                await _write(send, b": \n\n")
+
+    async def _woken(self, leaving: asyncio.Task[None], most_s: float) -> bool:
+        """Wait for a notice or the client's leaving; False when *most_s* passed without either."""
+        waiting = asyncio.create_task(self._event.wait())
+        done, _ = await asyncio.wait({waiting, leaving}, timeout=most_s, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return bool(done)
+
+    async def _look(self, send: Any) -> bool:
+        """Send what is new; whether there may be more."""
+        try:
+            async with self._services.pools.engine.acquire() as connection:
+                found = await messages(connection, self._caller.number, self._after)
+        except (*LOST, asyncpg.PostgresError, TimeoutError):
+            return False  # the next heartbeat looks again
+        for message in found:
+            event = b"id: %d\nevent: message\ndata: %s\n\n" % (message.seq, msgspec.json.encode(message))
+            await _write(send, event)
+            self._after = message.seq
+        return len(found) == PAGE
+
+
+async def _write(send: Any, event: bytes) -> None:
+    await send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+async def _left(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,75 @@
+"""The owner's side of the log: read many partitions at once, append its own entries, check that nothing was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from engine.errors import ServerError
+from engine.log.entries import Entry, EntryKind, Payload, decode, encode
+from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of
+
+
+@dataclass(frozen=True)
+class LogStatus:
+    """What the server says of a partition's log."""
+
+    epoch: str
+    last: int
+    trimmed: int
+
+
+class Log:
+    """All partitions' logs on one server. *offset_ms* is added to entry times (the engine's one clock offset)."""
+
+    def __init__(self, client: Redis, *, offset_ms: int) -> None:
+        self._client = client
+        self._offset_ms = offset_ms
+
+    async def read(self, after: Mapping[int, int], *, count: int, block_ms: int) -> dict[int, list[Entry]]:
+        """Entries behind each partition's position, at most *count* each; waits up to *block_ms* for the first."""
+        if not after:
+            return {}
+        names = {log_key(p).encode(): p for p in after}
+        streams = {log_key(p): entry_id(position) for p, position in after.items()}
+        answer = await self._client.xread(streams, count=count, block=block_ms)  # type: ignore[arg-type]  # stubs
+        found: dict[int, list[Entry]] = {}
+        for name, pages in _pairs(answer):
+            found[names[name]] = [self._entry(raw_id, fields) for page in pages for raw_id, fields in page]
+        return found
+
+    async def append(self, p: int, kind: EntryKind, payload: Payload) -> None:
+        """Append an entry of the owner's; the bound is for traffic, not for the owner."""
+        await self._client.fcall("candlemaker_append", 2, log_key(p), meta_key(p), 0, kind.value, encode(payload))
+
+    async def status(self, p: int) -> LogStatus:
+        """Epoch ('' where there is no log), last entry ever written, last entry trimmed."""
+        raw = await self._client.hget(meta_key(p), "epoch")
+        epoch = raw.decode() if isinstance(raw, bytes) else ""
+        if not await self._client.exists(log_key(p)):
+            return LogStatus(epoch, 0, 0)
+        info = await self._client.xinfo_stream(log_key(p))
+        return LogStatus(epoch, position_of(info["last-generated-id"]), position_of(info["max-deleted-entry-id"]))
+
+    async def open(self, p: int, epoch: str) -> None:
+        """Begin a new, empty log named *epoch*, and forget the checkpoint of the old one."""
+        keys = (log_key(p), meta_key(p), checkpoint_key(p), head_key(p))
+        await self._client.fcall("candlemaker_open", 4, *keys, epoch)
+
+    def _entry(self, raw_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+        position = position_of(raw_id)
+        kind = EntryKind(fields[b"k"].decode())
+        log_ms = position_ms(position) + self._offset_ms
+        try:
+            return Entry(position, log_ms, kind, decode(kind, fields[b"v"]))
+        except (ValueError, KeyError) as error:
+            raise ServerError(f"log entry {raw_id.decode()} does not decode: {error}") from error
+
+
+def _pairs(answer: object) -> Sequence[tuple[bytes, list[list[tuple[bytes, dict[bytes, bytes]]]]]]:
+    """XREAD's answer in either protocol as (stream, pages of entries)."""
+    if isinstance(answer, dict):  # RESP3
+        return [(name, pages) for name, pages in answer.items()]
+    return [(name, [page]) for name, page in answer or []]  # type: ignore[attr-defined]  # RESP2: a list of pairs

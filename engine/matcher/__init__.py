@@ -1,0 +1,1 @@
+"""The partition's one owner: reads its log, steps, commits, checkpoints."""

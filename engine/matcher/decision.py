@@ -1,0 +1,83 @@
+"""A decision and everything its transaction writes, as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import xxhash
+
+from offers.decide import Held
+from offers.live import LiveCampaign
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One offer chosen for one customer at one event. Times in epoch milliseconds; *cell* is an H3 cell of res 7."""
+
+    id: UUID
+    number: int
+    consents: int
+    position: int
+    trigger: str
+    occasion: UUID
+    campaign: LiveCampaign
+    store: int
+    cell: int
+    event_at_ms: int
+    logged_ms: int
+    terms: dict[str, float | int]
+    held: tuple[Held, ...]
+
+    @property
+    def coupon(self) -> UUID:
+        """The coupon's id, derived from the decision's so that both are written or neither."""
+        return derived(self.id, "coupon")
+
+    @property
+    def valid_until_ms(self) -> int:
+        """End of the coupon: the offer's life, but never past the campaign."""
+        life_ms = self.campaign.offer.valid_for_s * 1000
+        return min(self.logged_ms + life_ms, self.campaign.ends_ms)
+
+
+@dataclass
+class StepResult:
+    """What `step` found out about a run of entries of one partition; `commit` writes it."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    tally: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """(campaign or 0, name) → count."""
+    refunds: list[tuple[UUID, int]] = field(default_factory=list)
+    """(decision, campaign) of outcome facts: budget and cap go back."""
+    returned: Counter[int] = field(default_factory=Counter)
+    """campaign → coupons of the block given back to the budget."""
+    starved: set[int] = field(default_factory=set)
+    """Campaigns that held an offer back because the block was spent."""
+    low: set[int] = field(default_factory=set)
+    """Campaigns whose block will be spent soon."""
+
+    def absorb(self, later: StepResult) -> None:
+        """Append what a later step found."""
+        self.decisions.extend(later.decisions)
+        self.tally.update(later.tally)
+        self.refunds.extend(later.refunds)
+        self.returned.update(later.returned)
+        self.starved |= later.starved
+        self.low |= later.low
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for the commit (a phone, a budget)."""
+        return bool(self.decisions or self.refunds or self.returned)
+
+
+def derived(*parts: object) -> UUID:
+    """A UUID that is a function of *parts*: xxh3-128 of their text, joined by a byte no id may contain, marked as RFC 9562
+    version 8 (which Python 3.11's own constructor does not know)."""
+    text = "\0".join(part.hex if isinstance(part, UUID) else str(part) for part in parts)
+    raw = bytearray(xxhash.xxh3_128_digest(text.encode()))
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(raw))

@@ -1,0 +1,175 @@
+"""The owner's housekeeping beside the cycle: who owns what, facts, ticks, snapshot switches, budget blocks.
+
+Everything the keeper learns reaches the state through the log; it never touches a state itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+from engine.errors import ServerError, Zombie
+from engine.log.entries import EntryKind, Fact, Reclaim, Switch
+from engine.log.keys import PARTITIONS
+from engine.log.stream import Log
+from engine.log.valkey import RedisError
+from engine.matcher.cycle import Cycle
+from engine.matcher.grants import lease, to_return
+from engine.matcher.ownership import Ownership
+from engine.matcher.recover import Owned, Recovery
+from engine.matcher.snapshots import Snapshots
+from engine.postgres import queries
+from engine.postgres.pool import LOST
+
+log = structlog.get_logger()
+
+FACTS_EVERY_S = 0.1
+"""How long a fact may wait for its log entry: a stop must bite within a second."""
+TICK_EVERY_S = 1.0
+COMPILE_EVERY_S = 0.5
+
+_AWAY = (*LOST, TimeoutError, asyncpg.PostgresError, RedisError, ServerError)
+
+
+class Keeper:
+    """Runs the cycle and keeps it supplied."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        stream: Log,
+        recovery: Recovery,
+        snapshots: Snapshots,
+        cycle: Cycle,
+        ownership: Ownership,
+    ) -> None:
+        self._pool = pool
+        self._stream = stream
+        self._recovery = recovery
+        self._snapshots = snapshots
+        self._cycle = cycle
+        self._ownership = ownership
+        self._switched: dict[int, int] = {}
+        self._asked_at: dict[tuple[int, int], float] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until *stop*; then drain the cycle and give every partition up.
+
+        What no chore expects ends the process: a supervisor starts it again, from what is committed."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                chores = [
+                    tasks.create_task(self._every(FACTS_EVERY_S, self.facts_and_budgets, stop)),
+                    tasks.create_task(self._every(TICK_EVERY_S, self.ownership_and_ticks, stop)),
+                    tasks.create_task(self._every(COMPILE_EVERY_S, self._snapshots.compile_if_changed, stop)),
+                ]
+                await self._cycle.run(stop)
+                for chore in chores:
+                    chore.cancel()
+        finally:
+            await self._ownership.close()
+
+    async def _every(self, period_s: float, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Repeat *chore*; a server that is away is waited for."""
+        while not stop.is_set():
+            try:
+                await chore()
+            except _AWAY as error:
+                log.warning("keeper.waits", chore=chore.__name__, why=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(min(1.0, 5 * period_s))
+            await asyncio.sleep(period_s)
+
+    # ── ownership, ticks ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def ownership_and_ticks(self) -> None:
+        """Hold a fair share of the partitions; one tick a second into each of their logs."""
+        if not await self._ownership.alive():
+            self._cycle.drop(set(self._cycle.owned), "lock session lost")
+            await self._ownership.open()
+        share = await self._ownership.fair_share()
+        await self._give_up_beyond(share)
+        await self._take_up_to(share)
+        for owned in list(self._cycle.owned.values()):
+            await self._stream.append(owned.state.p, EntryKind.TICK, None)
+
+    async def _give_up_beyond(self, share: int) -> None:
+        for p in sorted(self._ownership.held)[share:]:
+            if p in self._cycle.owned:
+                await self._cycle.flush([p])
+            self._cycle.drop({p}, "fair share")
+            await self._ownership.unlock(p)
+
+    async def _take_up_to(self, share: int) -> None:
+        for p in range(PARTITIONS):
+            if p in self._cycle.owned:
+                continue
+            mine = p in self._ownership.held
+            if mine or (len(self._ownership.held) < share and await self._ownership.try_lock(p)):
+                await self._take(p)
+
+    async def _take(self, p: int) -> None:
+        try:
+            owned = await self._recovery.take_over(p)
+        except Zombie:
+            await self._ownership.unlock(p)
+            return
+        self._switched[p] = owned.state.revision
+        self._cycle.take(owned)
+
+    # ── facts, switches, budgets ─────────────────────────────────────────────────────────────────────────────
+
+    async def facts_and_budgets(self) -> None:
+        """Facts first, so that a switch finds the blocks that were leased for it."""
+        await self._append_facts()
+        revision = await self._snapshots.refresh()
+        for p, owned in list(self._cycle.owned.items()):
+            if self._switched.get(p, 0) < revision:
+                await self._lease_new(owned, revision)
+                await self._append_facts()
+                await self._stream.append(p, EntryKind.SWITCH, Switch(revision))
+                self._switched[p] = revision
+        await self._feed_starved()
+
+    async def _append_facts(self) -> None:
+        owned = self._cycle.owned
+        if not owned:
+            return
+        after = {p: one.facts_appended for p, one in owned.items()}
+        pages: dict[int, list[Fact]] = {}
+        async for row in queries.matcher.facts_after(self._pool, p=list(after), after=list(after.values())):
+            pages.setdefault(row["p"], []).append(Fact(row["seq"], row["kind"], row["payload"]))
+        for p, facts in pages.items():
+            one = owned.get(p)
+            if one is not None and one.facts_appended == after[p]:
+                await self._stream.append(p, EntryKind.FACTS, facts)
+                one.facts_appended = facts[-1].seq
+
+    async def _lease_new(self, owned: Owned, revision: int) -> None:
+        """A first block of every campaign the snapshot brings."""
+        known = owned.state.blocks.campaigns()
+        new = [c.id for c in self._snapshots.loaded[revision].campaigns if c.id not in known]
+        await lease(self._pool, owned, new, starving=False)
+
+    async def _feed_starved(self) -> None:
+        """More for blocks that run low; from those who do not spend, when the budget has no more."""
+        starving = {row["campaign"] async for row in queries.matcher.starving_budgets(self._pool)}
+        for p, owned in list(self._cycle.owned.items()):
+            starved = {c for c in self._cycle.starved.pop(p, set()) if self._may_ask(p, c)}
+            low = {c for c in self._cycle.low.pop(p, set()) if self._may_ask(p, c)}
+            await lease(self._pool, owned, low - starved, starving=False)
+            await lease(self._pool, owned, starved, starving=True)
+            for campaign, coupons in to_return(owned, starving - starved).items():
+                if self._may_ask(p, -campaign):
+                    await self._stream.append(p, EntryKind.RECLAIM, Reclaim(campaign, coupons))
+
+    def _may_ask(self, p: int, campaign: int) -> bool:
+        """Once a second for each partition and campaign: an exhausted budget is not asked in every turn."""
+        now = time.monotonic()
+        if now - self._asked_at.get((p, campaign), 0.0) < 1.0:
+            return False
+        self._asked_at[p, campaign] = now
+        return True

@@ -1,0 +1,128 @@
+"""Snapshots: one matcher compiles what changed into files named by their digest; all of them map those files.
+
+A file is written aside, synced and renamed before the row that names it is committed, so a named file is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import secrets
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import structlog
+
+from engine.clock import Clock
+from engine.postgres import queries
+from offers.campaign import Campaign
+from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
+from offers.codec import decode, digest, encode
+from offers.compile import compile_snapshot
+from offers.snapshot import Snapshot
+
+log = structlog.get_logger()
+
+RECOMPILE_AFTER_MS = 24 * 3600 * 1000
+"""Compiled opening hours reach eight days ahead; a daily compile keeps them far from their end."""
+
+
+class Snapshots:
+    """Builds, publishes and loads. `loaded` maps revision → snapshot, the newest few."""
+
+    def __init__(self, pool: asyncpg.Pool, folder: Path, clock: Clock) -> None:
+        self._pool = pool
+        self._folder = folder
+        self._clock = clock
+        self.loaded: dict[int, Snapshot] = {}
+        self.newest = 0
+
+    async def compile_if_changed(self) -> None:
+        """Compile and publish when the catalogue changed, or the last compile is a day old."""
+        async with self._pool.acquire() as connection:
+            if await queries.snapshots.any_due(connection):
+                await queries.snapshots.start_due(connection)
+                await queries.snapshots.end_due(connection)
+            async with connection.transaction(isolation="repeatable_read"):
+                if not await queries.snapshots.only_one_compiles(connection):
+                    return
+                changes = await queries.snapshots.take_changes(connection)
+                if changes or await self._is_old(connection):
+                    await self._compile(connection)
+
+    async def refresh(self) -> int:
+        """Load the newest published snapshot; answer its revision (0: there is none yet)."""
+        row = await queries.snapshots.latest(self._pool)
+        if row is not None and row["revision"] != self.newest:
+            self.loaded[row["revision"]] = await self._load(row["manifest"])
+            self.newest = row["revision"]
+            for old in sorted(self.loaded)[:-4]:
+                del self.loaded[old]
+        return self.newest
+
+    async def at(self, revision: int) -> Snapshot | None:
+        """The snapshot of *revision*, or None when its row or files are gone."""
+        if revision not in self.loaded:
+            row = await queries.snapshots.by_revision(self._pool, revision=revision)
+            if row is None:
+                return None
+            try:
+                self.loaded[revision] = await self._load(row["manifest"])
+            except FileNotFoundError:
+                return None
+        return self.loaded[revision]
+
+    async def _is_old(self, connection: asyncpg.Connection) -> bool:
+        row = await queries.snapshots.latest(connection)
+        return row is None or self._clock.now_ms() - row["built_at"].timestamp() * 1000 > RECOMPILE_AFTER_MS
+
+    async def _compile(self, connection: asyncpg.Connection) -> None:
+        catalogue = await read_catalogue(connection)
+        snapshot = await asyncio.to_thread(compile_snapshot, catalogue, self._clock.now_ms())
+        parts = await asyncio.to_thread(encode, snapshot)
+        manifest = {name: digest(content) for name, content in parts.items()}
+        latest = await queries.snapshots.latest(connection)
+        if latest is not None and latest["manifest"] == manifest:
+            return
+        for name, content in parts.items():
+            await asyncio.to_thread(_write, self._folder / manifest[name], content)
+        revision = await queries.snapshots.publish(connection, manifest=manifest)
+        log.info("snapshot.published", revision=revision, campaigns=len(snapshot.campaigns), parts=manifest)
+
+    async def _load(self, manifest: dict[str, str]) -> Snapshot:
+        parts = {name: _map(self._folder / file) for name, file in manifest.items()}
+        return await asyncio.to_thread(decode, parts)
+
+
+async def read_catalogue(connection: asyncpg.Connection) -> Catalogue:
+    """Everything a compile needs, as one consistent read of *connection*'s transaction."""
+    read = queries.snapshots
+    stores = [StoreRow(**dict(row)) async for row in read.live_stores(connection)]
+    products = [ProductRow(**dict(row)) async for row in read.products(connection)]
+    campaigns = [
+        CampaignRow(row["id"], row["retailer"], msgspec.convert(row["spec"], Campaign))
+        async for row in read.live_campaigns(connection)
+    ]
+    return Catalogue(stores, products, campaigns)
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+
+
+def _map(path: Path) -> memoryview:
+    """The file's bytes, read-only, shared with every process that maps it."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

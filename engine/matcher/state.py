@@ -1,0 +1,55 @@
+"""What the owner of a partition keeps in memory. All of it is derived: presence from the checkpoint and the log,
+the rest from PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geo.presence import Presence
+from offers.budget import Blocks
+from offers.caps import Caps
+from offers.history import History
+from offers.snapshot import Snapshot
+
+LOCATION = 1
+HISTORY = 2
+MARKETING_PUSH = 4
+MARKETING_INAPP = 8
+
+
+@dataclass
+class State:
+    """One partition. Rows are dense: the customer's number divided by the count of partitions."""
+
+    p: int
+    position: int = 0
+    """Last entry consumed."""
+    fact_seq: int = 0
+    """Last fact applied; facts up to it are skipped when the log repeats them."""
+    loaded_seq: int = 0
+    """Facts up to it (outcomes excepted) came with the tables this state was loaded from."""
+    revision: int = 0
+    snapshot: Snapshot = field(default_factory=Snapshot.empty)
+    presence: Presence = field(default_factory=Presence)
+    consents: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    caps: Caps = field(default_factory=Caps)
+    blocks: Blocks = field(default_factory=Blocks)
+    history: History = field(default_factory=History)
+    stopped: set[int] = field(default_factory=set)
+    reset_until_ms: int = 0
+    """Until then a first fix inside a fence makes no offer: the log was lost, and with it who was inside."""
+
+    def reserve(self, rows: int) -> None:
+        """Make room for rows below *rows*, doubling."""
+        if rows <= len(self.consents):
+            return
+        room = max(rows, 2 * len(self.consents), 1024)
+        grown = np.zeros(room, np.int32)
+        grown[: len(self.consents)] = self.consents
+        self.consents = grown
+        self.presence.reserve(room)
+        self.caps.reserve(room)
+        self.history.reserve(room)

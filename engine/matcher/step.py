@@ -1,0 +1,188 @@
+"""`step`: a partition's state and its next log entries in, decisions out. Pure: time is in the entries.
+
+The state is consumed: use the one handed in no further. step(a + b) finds what step(a), then step(b) find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
+from engine.log.keys import PARTITIONS, number_of
+from engine.matcher.apply import apply_fact
+from engine.matcher.decision import StepResult, derived
+from engine.matcher.judge import Event, judge
+from engine.matcher.state import LOCATION, State
+from geo.match import match
+from geo.transitions import PING, Kind, advance, switch, tick
+from offers.decide import Search, Trigger
+from offers.snapshot import Snapshot
+
+EVENT_AGE_MS = 120_000
+"""A ping older than this when it reached the log makes no offer (invariant: no push on a stale ping)."""
+
+
+def step(
+    state: State,
+    entries: Sequence[Entry],
+    snapshots: Mapping[int, Snapshot],
+    *,
+    event_age_ms: int = EVENT_AGE_MS,
+    deciding: bool = True,
+) -> StepResult:
+    """Apply *entries* in order. With `deciding=False` (recovery, up to the committed position) only presence
+    follows: what was decided then stands in PostgreSQL and is already part of the state."""
+    run = _Step(state, snapshots, event_age_ms, deciding)
+    for kind, some in groupby(entries, key=lambda entry: entry.kind):
+        run.take(kind, list(some))
+    return run.result
+
+
+class _Step:
+    """One run of `step`: the state and what has been found so far."""
+
+    def __init__(self, state: State, snapshots: Mapping[int, Snapshot], event_age_ms: int, deciding: bool) -> None:
+        self.state = state
+        self.snapshots = snapshots
+        self.event_age_ms = event_age_ms
+        self.deciding = deciding
+        self.result = StepResult()
+
+    def take(self, kind: EntryKind, entries: list[Entry]) -> None:
+        if kind is EntryKind.PINGS:
+            self._pings(entries)
+        else:
+            one = _TAKES[kind]
+            for entry in entries:
+                one(self, entry)
+        self.state.position = entries[-1].position
+
+    # ── pings ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _pings(self, entries: list[Entry]) -> None:
+        """Consecutive ping entries as one batch; each ping keeps the entry it came with."""
+        batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
+        batch = PingBatch.join(batches)
+        entry_of = np.repeat(np.arange(len(entries)), [len(b) for b in batches])
+        rows = (batch.number // PARTITIONS).astype(np.int32)
+        self.state.reserve(int(rows.max()) + 1 if len(rows) else 0)
+        consented = np.flatnonzero(self.state.consents[rows] & LOCATION)
+        self.count("ping.no_consent", len(rows) - len(consented))
+        if len(consented) == 0:
+            return
+        moved = advance(self.state.presence, self.state.snapshot.fences, _ping_records(rows, batch, consented))
+        self.count("ping.accepted", moved.accepted)
+        self.count("ping.duplicate", moved.duplicate)
+        self.count("ping.late", moved.late)
+        self.count("ping.uncertain", moved.uncertain)
+        self.count("ping.invalid", moved.invalid)
+        for ping, transitions in groupby(moved.transitions, key=lambda t: int(t["ping"])):
+            source = int(consented[ping])
+            entry = entries[int(entry_of[source])]
+            at_ms = int(batch.at_ms[source])
+            place = (float(batch.lat[source]), float(batch.lng[source]))
+            self._transitions(entry, list(transitions), ("ping", at_ms), place)
+
+    def _transitions(
+        self, entry: Entry, transitions: list[np.void], key: tuple[object, ...], place: tuple[float, float]
+    ) -> None:
+        """All transitions of one customer at one event: count them, and judge those that can make an offer."""
+        row, at_ms = int(transitions[0]["row"]), int(transitions[0]["at_ms"])
+        triggers: dict[Trigger, UUID] = {}
+        for transition in transitions:
+            kind = Kind(int(transition["kind"]))
+            self.count(f"trigger.{kind.name.lower()}")
+            if kind is not Kind.EXIT:
+                trigger = Trigger(_OFFERS[kind], int(transition["fence"]), int(transition["dwell_s"]), None)
+                fence = int(self.state.snapshot.fences.fence[trigger.fence])
+                triggers[trigger] = derived("visit", self.number(row), fence, int(transition["since_ms"]))
+        initial = any(bool(transition["initial"]) for transition in transitions)
+        self._judge(Event(entry, row, at_ms, key, place, initial), triggers)
+
+    def _judge(self, event: Event, triggers: Mapping[Trigger, UUID]) -> None:
+        if self.deciding and triggers:
+            judge(self.state, self.result, event, triggers, event_age_ms=self.event_age_ms)
+
+    def number(self, row: int) -> int:
+        return number_of(row, self.state.p)
+
+    # ── everything else ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self, entry: Entry) -> None:
+        """Silent phones: dwell reached, visits timed out."""
+        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
+        for row, transitions in groupby(found, key=lambda t: int(t["row"])):
+            position = self.state.presence.position(row)
+            assert position is not None, "a visit without a position"
+            self._transitions(entry, list(transitions), ("tick", entry.position), position[:2])
+
+    def _search(self, entry: Entry) -> None:
+        event = entry.payload
+        assert isinstance(event, SearchEvent)
+        row = event.number // PARTITIONS
+        self.state.reserve(row + 1)
+        if not self.state.consents[row] & LOCATION:
+            self.count("search.no_consent")
+            return
+        self.count("trigger.search")
+        index = self.state.snapshot.fences
+        near = match(index, np.array([event.lat]), np.array([event.lng]))
+        wanted = Search(frozenset(event.products), frozenset(event.brands), frozenset(event.categories))
+        triggers = {Trigger("search", int(fence), 0, wanted): event.search for fence in near.fence}
+        place = (event.lat, event.lng)
+        self._judge(Event(entry, row, event.at_ms, ("search", event.search), place, False), triggers)
+
+    def _facts(self, entry: Entry) -> None:
+        facts: list[Fact] = entry.payload  # type: ignore[assignment]  # the codec pairs kind and payload
+        for fact in facts:
+            if self.deciding and fact.seq > self.state.fact_seq:
+                apply_fact(self.state, self.result, fact)
+                self.state.fact_seq = fact.seq
+
+    def _switch(self, entry: Entry) -> None:
+        """A new snapshot; an older one than the present (a zombie's) is passed over."""
+        assert isinstance(entry.payload, Switch)
+        revision = entry.payload.revision
+        if revision <= self.state.revision or revision not in self.snapshots:
+            return
+        new = self.snapshots[revision]
+        gone = switch(self.state.presence, self.state.snapshot.fences, new.fences, entry.log_ms)
+        self.count("trigger.exit", len(gone))
+        self.state.snapshot, self.state.revision = new, revision
+
+    def _reclaim(self, entry: Entry) -> None:
+        assert isinstance(entry.payload, Reclaim)
+        if self.deciding:
+            campaign, coupons = entry.payload.campaign, entry.payload.coupons
+            self.result.returned[campaign] += self.state.blocks.reclaim(campaign, coupons)
+
+    def count(self, name: str, n: int = 1, *, campaign: int = 0) -> None:
+        if n and self.deciding:
+            self.result.tally[campaign, name] += n
+
+
+def _ping_records(rows: NDArray[np.int32], batch: PingBatch, keep: NDArray[np.intp]) -> NDArray[np.void]:
+    """The pings at *keep* as geo's PING records."""
+    pings = np.empty(len(keep), PING)
+    pings["row"] = rows[keep]
+    pings["lat"] = batch.lat[keep]
+    pings["lng"] = batch.lng[keep]
+    pings["accuracy_m"] = batch.accuracy_m[keep]
+    pings["at_ms"] = batch.at_ms[keep]
+    return pings
+
+
+_OFFERS: dict[Kind, Literal["enter", "dwell"]] = {Kind.ENTER: "enter", Kind.DWELL: "dwell"}
+_TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
+    EntryKind.TICK: _Step._tick,
+    EntryKind.SEARCH: _Step._search,
+    EntryKind.FACTS: _Step._facts,
+    EntryKind.SWITCH: _Step._switch,
+    EntryKind.RECLAIM: _Step._reclaim,
+}

@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions that run as our roles, migrations, named queries."""

@@ -1,0 +1,120 @@
+"""What to do after an attempt: pure, so that the sender only waits and writes.
+
+Waits are 10, 20, 40, ... 320 s times a jitter of U(0.5, 1.5), but never under 10 s, and never shorter than a
+`Retry-After`; seven attempts at most; the end is the offer's expiry or 60 minutes after the first attempt.
+Source: Firebase, "Best practices when using FCM: handling retries" (10 s minimum, exponential backoff with
+jitter, 60 min).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.channels.push import Outcome, Verdict
+
+MOST_ATTEMPTS = 7
+WAITS_S = (10, 20, 40, 80, 160, 320)
+FIRST_WAIT_S = 10
+LONGEST_TRY_MS = 60 * 60 * 1000
+LANE_STOP_WAIT_S = 60.0
+"""A message in flight when its lane stops is offered again after this; the lane's own stop holds back the
+others.
+"""
+
+
+class Status(StrEnum):
+    """How a message ends. A decision ends as exactly one of these."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
+    """Held back by the sender's own check (consent, stop); never an outcome of a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt: its *number* (1, 2, ...; uncharged ones share the number), when the first began (epoch
+    ms), and whether an earlier one may have reached the phone."""
+
+    number: int
+    first_at_ms: int
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again at `at_ms`. The next `Attempt` has `number + 1` if `charged`, and carries `ambiguous`."""
+
+    at_ms: int
+    charged: bool
+    ambiguous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The message is over."""
+
+    status: Status
+
+
+_FINAL = {
+    Verdict.DEAD_REGISTRATION: Status.FAILED,
+    Verdict.REMOVED: Status.FAILED,
+    Verdict.PAYLOAD_FAULT: Status.FAILED,
+    Verdict.SUBLANE_STOP: Status.FAILED,
+    Verdict.EXPIRED: Status.EXPIRED,
+}
+_CHARGED = {Verdict.DEVICE_BACKOFF, Verdict.RETRY, Verdict.UNKNOWN}
+"""The others come back for reasons that are not the message's: no quota, no lane, no connection."""
+
+
+def next_step(attempt: Attempt, outcome: Outcome, now_ms: int, expires_ms: int, jitter: float) -> Again | Settle:
+    """Decide after *attempt* ended in *outcome* at *now_ms*; *jitter* is drawn by the caller from U(0.5,
+    1.5).
+
+    Once an attempt may have reached the phone, only a clear "sent" ends better than `unknown`.
+    """
+    if outcome.verdict is Verdict.SENT:
+        return Settle(Status.SENT)
+    ambiguous = attempt.ambiguous or outcome.verdict is Verdict.UNKNOWN
+    if outcome.verdict in _FINAL:
+        return Settle(_told(_FINAL[outcome.verdict], ambiguous))
+    charged = outcome.verdict in _CHARGED
+    if charged and attempt.number >= MOST_ATTEMPTS:
+        return Settle(_told(Status.FAILED, ambiguous))
+    at_ms = now_ms + round(_wait_s(attempt.number, outcome, jitter) * 1000)
+    if at_ms >= expires_ms:
+        return Settle(_told(Status.EXPIRED, ambiguous))
+    if at_ms >= attempt.first_at_ms + LONGEST_TRY_MS:
+        return Settle(_told(Status.FAILED, ambiguous))
+    return Again(at_ms, charged, ambiguous)
+
+
+def withheld(attempt: Attempt, reason: Status) -> Status:
+    """The end of a message that is not tried again because of *reason* (`suppressed`, `expired`, `failed`).
+
+    *attempt* is the one that will not happen; if an earlier one may have been shown, the truth is `unknown`.
+    """
+    return _told(reason, attempt.ambiguous)
+
+
+def backoff_s(number: int, jitter: float) -> float:
+    """Seconds after failed attempt *number* (from 1): 10, 20, ... 320 times *jitter*, at least 10."""
+    return max(FIRST_WAIT_S, WAITS_S[min(number, len(WAITS_S)) - 1] * jitter)
+
+
+def _wait_s(number: int, outcome: Outcome, jitter: float) -> float:
+    asked_s = outcome.retry_after_s
+    if outcome.verdict in _CHARGED:
+        return max(asked_s or 0.0, backoff_s(number, jitter))
+    if outcome.verdict is Verdict.LANE_STOP:
+        asked_s = LANE_STOP_WAIT_S
+    # Never earlier than asked, and spread over as long again, or everybody would come back at once.
+    return 0.0 if asked_s is None else asked_s * (0.5 + jitter)
+
+
+def _told(status: Status, ambiguous: bool) -> Status:
+    return Status.UNKNOWN if ambiguous else status

@@ -1,0 +1,27 @@
+"""Names for array types, and the one way to make an array that nobody writes to."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int32]
+Longs: TypeAlias = npt.NDArray[np.int64]
+Cells: TypeAlias = npt.NDArray[np.uint64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Records: TypeAlias = npt.NDArray[np.void]
+
+
+def frozen(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """*values* as a read-only, aligned, C-contiguous plain array of *dtype*; shares memory where it can.
+
+    Kernels compile once per array type, and numba tells a read-only, a strided, an unaligned and a
+    memory-mapped array apart: everything that reaches a kernel from outside passes here, so each kernel has
+    one signature.
+    """
+    array = np.require(np.asarray(values), dtype=dtype, requirements=["C", "A"]).view()
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,90 @@
+"""H3 cells as unsigned 64-bit integers. The only file that imports h3.
+
+A point is encoded once, at the leaf resolution; coarser cells are *parents*, by bit mask. (Encoding again at
+a coarser resolution gives another cell than the parent for 7 % of all points, since hexagons do not contain
+their children.) Layout of an H3 index (h3geo.org, "H3Index bit layout"): bits 52-55 resolution, 45-51 base
+cell, then one 3-bit digit a resolution from bit 42 downwards, 7 where unused.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Final
+
+import h3.api.basic_int as h3
+import numpy as np
+
+from geo.arrays import Cells, Floats
+from geo.kernels import kernel
+from geo.position import valid
+
+LEAF_RES: Final = 11
+NO_CELL: Final = 0
+_RES_SHIFT = np.uint64(52)
+_RES_MASK = np.uint64(0xF << 52)
+_DIGITS = 15
+
+
+def encode(lat: Floats, lng: Floats) -> Cells:
+    """u8[n]: leaf cells of positions; `NO_CELL` where the position is not `valid`."""
+    cells = np.zeros(len(lat), np.uint64)
+    good = valid(lat, lng)
+    found = map(h3.latlng_to_cell, lat[good].tolist(), lng[good].tolist(), repeat(LEAF_RES))
+    cells[good] = np.fromiter(found, np.uint64, int(good.sum()))
+    return cells
+
+
+def parent(cells: Cells, res: int) -> Cells:
+    """u8[n]: ancestors at *res*, which is at most the resolution of every cell; `NO_CELL` stays."""
+    cells = np.asarray(cells, np.uint64)
+    unused = np.uint64((1 << 3 * (_DIGITS - res)) - 1)
+    coarser = (cells & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused
+    return np.where(cells == NO_CELL, np.uint64(NO_CELL), coarser)
+
+
+@kernel
+def ancestor(cell: np.uint64, res: int) -> np.uint64:
+    """`parent` of one real cell, callable from kernels."""
+    unused = (np.uint64(1) << np.uint64(3 * (_DIGITS - res))) - np.uint64(1)
+    return np.uint64((cell & ~_RES_MASK) | (np.uint64(res) << _RES_SHIFT) | unused)
+
+
+def coarse(lat: Floats, lng: Floats, res: int = 7) -> Cells:
+    """u8[n]: what may be stored of a position: the ancestor at *res* of its leaf cell."""
+    return parent(encode(lat, lng), res)
+
+
+def cell_text(cell: int) -> str:
+    """H3's own text of a cell: 15 hexadecimal digits."""
+    return str(h3.int_to_str(int(cell)))
+
+
+def cell_at(lat: float, lng: float, res: int) -> int:
+    """The cell that H3 gives a checked position at *res*. For laying covers only: `parent` is what points are
+    looked up by.
+    """
+    return int(h3.latlng_to_cell(lat, lng, res))
+
+
+def disk(cell: int, rings: int) -> Cells:
+    """u8[m]: the cells at most *rings* steps away. (grid_disk: grid_ring is wrong around pentagons.)"""
+    return np.array(h3.grid_disk(cell, rings), np.uint64)
+
+
+def centres(cells: Cells) -> tuple[Floats, Floats]:
+    """(lat f8[n], lng f8[n]) of the cells' centres, degrees."""
+    both = np.array([h3.cell_to_latlng(cell) for cell in cells.tolist()], np.float64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def corners(cell: int) -> tuple[Floats, Floats]:
+    """(lat f8[5..10], lng f8[5..10]) of one cell's boundary, degrees, with the extra corners where it crosses
+    an icosahedron edge.
+    """
+    both = np.array(h3.cell_to_boundary(cell), np.float64)
+    return both[:, 0], both[:, 1]
+
+
+def is_pentagon(cell: int) -> bool:
+    """Whether the cell is one of the twelve of its resolution that have five sides."""
+    return bool(h3.is_pentagon(cell))

@@ -1,0 +1,86 @@
+"""How a function becomes a kernel: compiled by numba without the interpreter lock, kept on disk between runs.
+
+numba's own cache looks only at the file of the function itself: an edited callee in another file, or a
+changed constant, leaves stale machine code in use. And it replaces the index of a stale entry before the code
+behind it, so a reader (or a crash) between the two would take old code for new. So the compiled code lives in
+a folder named by a hash of all sources of this package. Reading those sources once, at import, is the only
+input the package ever does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _stamp(folder: Path) -> str:
+    """Hash of every source below *folder*: names and bytes, in order of name."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+STAMP = _stamp(Path(__file__).parent)
+DISPATCHERS: list[Any] = []
+"""Every kernel of this process, for tests that count signatures."""
+
+
+class _Stamped:
+    """numba's locator of a cache folder, one level deeper: in a folder named by the stamp."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def get_cache_path(self) -> str:
+        return os.path.join(self._inner.get_cache_path(), f"geo-{STAMP[:16]}")
+
+    def ensure_cache_path(self) -> None:
+        os.makedirs(self.get_cache_path(), exist_ok=True)
+
+    def get_source_stamp(self) -> str:
+        return STAMP
+
+    def get_disambiguator(self) -> str:
+        return str(self._inner.get_disambiguator())
+
+
+class _StampedImpl(CompileResultCacheImpl):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]  # numba's own has no types
+        self._locator = _Stamped(self._locator)
+
+
+class _StampedCache(FunctionCache):
+    _impl_class = _StampedImpl
+
+
+def constant(value: int) -> int:
+    """An integer that kernels take for an int64. A plain one is a literal to numba, and each callee is compiled
+    once more for it.
+    """
+    return cast(int, np.int64(value))
+
+
+def kernel(function: F) -> F:
+    """Compile *function* on first use; other kernels may call it. Its arrays come from `geo.arrays.frozen` or
+    from us.
+
+    Where no folder is writable (neither beside the sources nor in the user's cache) it compiles in every
+    process.
+    """
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    with suppress(RuntimeError):  # numba: "no locator available"
+        dispatcher._cache = _StampedCache(function)  # type: ignore[no-untyped-call]  # numba's own has no types
+    DISPATCHERS.append(dispatcher)
+    return cast(F, dispatcher)

@@ -1,0 +1,132 @@
+"""Records of presence and of what happens in it, as numpy layouts that kernels share."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from geo.arrays import Flags, Longs, Records
+from geo.kernels import constant
+from geo.units import MS_PER_MIN
+
+
+class Kind(IntEnum):
+    """What a transition is."""
+
+    ENTER = 1
+    EXIT = 2
+    DWELL = 3
+
+
+class Reason(IntEnum):
+    """Why a visit ended; `NONE` on transitions that end nothing."""
+
+    NONE = 0
+    LEFT = 1
+    """A fix decisively outside."""
+    TIMEOUT = 2
+    """No fix inside for `Rules.silent_ms`."""
+    FENCE_GONE = 3
+    """The new index has no fence of that id."""
+    FORGOTTEN = 4
+    """The customer withdrew consent or was erased."""
+
+
+PING: Final = np.dtype(
+    [("row", "i4"), ("lat", "f8"), ("lng", "f8"), ("accuracy_m", "f4"), ("at_ms", "i8")],
+)
+"""One position report. `accuracy_m` zero, negative or NaN means unknown. `at_ms` is event time."""
+
+TRANSITION: Final = np.dtype(
+    [
+        ("kind", "u1"),
+        ("reason", "u1"),
+        ("initial", "?"),
+        ("ping", "i4"),
+        ("row", "i4"),
+        ("fence", "i4"),
+        ("since_ms", "i8"),
+        ("at_ms", "i8"),
+        ("dwell_s", "i4"),
+    ]
+)
+"""`ping`: place in the batch, -1 when no ping caused it. `fence`: position in the index. `since_ms`: start of
+the visit, which names it together with row and fence. `at_ms`: of an enter and an exit(left) the ping's time,
+of a dwell the moment the threshold was reached (since + dwell, however late it was noticed), of other exits
+see there. `dwell_s`: the threshold of a dwell, else 0."""
+
+CUSTOMER: Final = np.dtype([("lat", "f8"), ("lng", "f8"), ("at_ms", "i8"), ("accuracy_m", "f4"), ("head", "i4")])
+"""One row of presence, 32 bytes: last accepted fix, `at_ms` the watermark (`NEVER` before the first), `head`
+the first visit or -1.
+"""
+
+VISIT: Final = np.dtype(
+    [
+        ("since_ms", "i8"),
+        ("last_ms", "i8"),
+        ("row", "i4"),
+        ("fence", "i4"),
+        ("dwelt_s", "i4"),
+        ("next", "i4"),
+    ]
+)
+"""One open visit, 32 bytes. `last_ms`: last fix that agreed with being inside. `dwelt_s`: thresholds up to
+here have passed. `next`: the customer's next visit in ascending order of fence, or -1; in a freed record (row
+-1) the next free one."""
+
+NEVER: Final = int(np.iinfo(np.int64).min)
+NOBODY: Final = constant(-1)
+CHUNK_SHIFT: Final = 10
+CHUNK_ROWS: Final = 1 << CHUNK_SHIFT
+
+
+class Rules(NamedTuple):
+    """When a customer is in, out, or neither. Distances are to the fence's edge."""
+
+    arrival_accuracy_m: float = 50.0
+    """A fix less accurate than this never begins a visit."""
+    unknown_accuracy_m: float = 50.0
+    """What an unknown accuracy counts as."""
+    margin_m: float = 20.0
+    """A departure needs edge_m > accuracy_m + margin_m ..."""
+    rim_share: float = 0.1
+    rim_m: float = 20.0
+    """... and edge_m > max(rim_share * radius_m, rim_m); up to there a fix still confirms the visit."""
+    silent_ms: int = 30 * MS_PER_MIN
+    """A visit not confirmed for longer than this has ended when it was last confirmed."""
+    grace_ms: int = 10 * MS_PER_MIN
+    """How long a customer is taken to stay without a confirming fix, for a dwell to come due."""
+
+
+RULES: Final = Rules()
+
+
+class Work(NamedTuple):
+    """What the kernels of presence write to. Replaced as a whole when an array of it has to grow."""
+
+    customers: Records
+    """CUSTOMER[rows]"""
+    visits: Records
+    """VISIT[capacity], a pool"""
+    ends: Longs
+    """i8[2]: `FREE`, first freed record or -1; `USED`, records ever taken."""
+    dirty: Flags
+    """bool[chunks]: changed since the last checkpoint."""
+    out: Records
+    """TRANSITION[capacity]"""
+    tally: Longs
+    """i8[6], indexed by the names below."""
+
+
+FREE: Final = 0
+USED: Final = 1
+
+EMITTED: Final = 0
+ACCEPTED: Final = 1
+DUPLICATE: Final = 2
+LATE: Final = 3
+INVALID: Final = 4
+UNCERTAIN: Final = 5
+TALLIES: Final = 6

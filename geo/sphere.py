@@ -1,0 +1,56 @@
+"""Distances on a sphere of the Earth's mean radius, through unit vectors.
+
+The arc is taken from the chord, 2 R asin(|u - v| / 2): exact to nanometres for near points, where the arc
+cosine of a dot product loses 10 cm, and needing no case for poles or ±180°. Near the antipode it loses some
+centimetres; no fence reaches there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+
+from geo.arrays import Floats
+from geo.kernels import kernel
+from geo.units import EARTH_RADIUS_M
+
+Degrees: TypeAlias = Floats | float
+_RAD = math.pi / 180.0
+
+
+@kernel
+def unit(lat_deg: float, lng_deg: float) -> tuple[float, float, float]:
+    """Unit vector (x, y, z) of one position; z points to the north pole, x to 0° on the equator."""
+    lat, lng = lat_deg * _RAD, lng_deg * _RAD
+    ring = math.cos(lat)
+    return ring * math.cos(lng), ring * math.sin(lng), math.sin(lat)
+
+
+@kernel
+def arc_m(square: float) -> float:
+    """Great-circle distance of two points whose unit vectors' difference has this *square* length, in metres."""
+    return 2.0 * EARTH_RADIUS_M * math.asin(min(1.0, 0.5 * math.sqrt(square)))
+
+
+@kernel
+def pair_distance_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
+    """Great-circle distance of two positions in metres; callable from kernels."""
+    ax, ay, az = unit(lat1, lng1)
+    bx, by, bz = unit(lat2, lng2)
+    return arc_m((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
+
+
+def units(lat: Degrees, lng: Degrees) -> Floats:
+    """f8[n, 3]: unit vectors of positions."""
+    phi, lam = np.radians(np.asarray(lat, np.float64)), np.radians(np.asarray(lng, np.float64))
+    ring = np.cos(phi)
+    return np.stack([ring * np.cos(lam), ring * np.sin(lam), np.sin(phi)], axis=-1)
+
+
+def distance_m(lat1: Degrees, lng1: Degrees, lat2: Degrees, lng2: Degrees) -> Floats:
+    """f8[...]: great-circle distances in metres; the arguments broadcast. NaN gives NaN."""
+    square = np.sum((units(lat1, lng1) - units(lat2, lng2)) ** 2, axis=-1)
+    arcs: Floats = 2.0 * EARTH_RADIUS_M * np.arcsin(np.minimum(1.0, 0.5 * np.sqrt(square)))
+    return arcs

@@ -1,0 +1,110 @@
+"""Enter, exit and dwell: what pings, time and changing fences do to presence.
+
+One customer's pings are judged in the order of the batch, so that advance(a + b) is advance(a) followed by
+advance(b).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from geo.arrays import Records, frozen
+from geo.cells import encode
+from geo.errors import GeoError
+from geo.index import FenceIndex
+from geo.presence import Presence
+from geo.records import (
+    ACCEPTED,
+    DUPLICATE,
+    INVALID,
+    LATE,
+    PING,
+    RULES,
+    TRANSITION,
+    UNCERTAIN,
+    Kind,
+    Reason,
+    Rules,
+)
+from geo.sweeps import edited_dwells, pass_time, remap
+from geo.turns import take
+
+__all__ = [
+    "PING",
+    "RULES",
+    "TRANSITION",
+    "Advance",
+    "Kind",
+    "Reason",
+    "Rules",
+    "advance",
+    "switch",
+    "tick",
+]
+
+
+class Advance(NamedTuple):
+    """What a batch of n pings did; n = accepted + duplicate + late + invalid."""
+
+    transitions: Records
+    """TRANSITION[m], in order of `ping`; of one ping exits, dwells, enters, each by fence."""
+    accepted: int
+    duplicate: int
+    """At the customer's watermark exactly."""
+    late: int
+    """Below it."""
+    uncertain: int
+    """(ping, fence) pairs: inside by position, not begun because the fix was too inaccurate."""
+    invalid: int
+    """Position not `valid`, or time outside [0, AT_MS_END)."""
+
+
+def advance(presence: Presence, index: FenceIndex, pings: Records, rules: Rules = RULES) -> Advance:
+    """Judge PING[n] against the index. *presence* grows to the largest row; raises `GeoError`, unchanged, on
+    a negative row.
+    """
+    if not len(pings):
+        return Advance(frozen(np.empty(0, TRANSITION), TRANSITION), 0, 0, 0, 0, 0)
+    pings = frozen(pings, PING)
+    if (least := int(pings["row"].min())) < 0:
+        raise GeoError(f"row {least} is negative")
+    presence.reserve(int(pings["row"].max()) + 1)
+    cells = frozen(encode(pings["lat"], pings["lng"]), np.uint64)
+    work = take(presence.work(), index.kernel_view, pings, cells, rules)
+    accepted, duplicate, late, uncertain, invalid = (
+        int(work.tally[name]) for name in (ACCEPTED, DUPLICATE, LATE, UNCERTAIN, INVALID)
+    )
+    return Advance(presence.settle(work), accepted, duplicate, late, uncertain, invalid)
+
+
+def tick(presence: Presence, index: FenceIndex, now_ms: int, rules: Rules = RULES) -> Records:
+    """TRANSITION[m] of customers who sent nothing, ordered by (row, fence), dwells before the exit;
+    watermarks stay.
+
+    A dwell fires while its visit was confirmed at most `grace_ms` ago; later only a ping that confirms the
+    visit can fire it. Exit (reason timeout) is dated `last_ms`, the moment of the last confirming fix.
+    """
+    work = pass_time(presence.work(), index.kernel_view, now_ms, rules)
+    return _by_row(presence.settle(work))
+
+
+def switch(presence: Presence, old: FenceIndex, new: FenceIndex, now_ms: int) -> Records:
+    """Carry open visits from *old* to *new* by stable id; TRANSITION[m], ordered by (row, fence), of those
+    whose fence vanished.
+
+    Their exits (reason fence_gone) are dated *now_ms*, or the last confirming fix if that is later, and name
+    positions of *old*. A fence that moved or changed its radius keeps its visits until the next ping judges
+    them. Where thresholds changed, those already passed at the visit's last confirming fix count as passed:
+    they do not fire for time gone by.
+    """
+    target = frozen(new.position_of(old.fence), np.int32)
+    edited = np.zeros(len(old), np.bool_)
+    edited_dwells(old.kernel_view, new.kernel_view, target, edited)
+    return _by_row(presence.settle(remap(presence.work(), target, edited, now_ms)))
+
+
+def _by_row(transitions: Records) -> Records:
+    """Ordered by (row, fence); the order within one visit stays (lexsort is stable)."""
+    return frozen(transitions[np.lexsort((transitions["fence"], transitions["row"]))], TRANSITION)

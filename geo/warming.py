@@ -1,0 +1,26 @@
+"""Every kernel run once on a tiny world, with exactly the array types that the rest of the package passes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geo.checkpoint import pack, unpack
+from geo.fence import Circle
+from geo.index import FenceIndex
+from geo.match import match
+from geo.presence import Presence
+from geo.sphere import pair_distance_m
+from geo.transitions import PING, advance, switch, tick
+
+
+def warm() -> None:
+    """Compile or load all kernels."""
+    index = FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,))])
+    presence = Presence()
+    match(index, np.zeros(1), np.zeros(1))
+    advance(presence, index, np.array([(0, 0.0, 0.0, 5.0, 0)], PING))
+    tick(presence, index, 60_000)
+    switch(presence, index, index, 60_000)
+    unpack(presence, index, 0, pack(presence, index, 0))
+    presence.forget(0)
+    pair_distance_m(0.0, 0.0, 0.0, 1.0)

@@ -1,0 +1,56 @@
+"""What a snapshot is compiled from: plain frozen rows as PostgreSQL holds them, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offers.campaign import Campaign
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """A place of a retailer; degrees, an IANA zone, an ISO country or None, OSM hours or None (unknown)."""
+
+    id: int
+    retailer: int
+    code: str
+    lat: float
+    lng: float
+    zone: str
+    country: str | None
+    opening_hours: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """A product; brand and category as uploaded."""
+
+    id: int
+    retailer: int
+    code: str
+    brand: str | None
+    category: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """A campaign that is scheduled or live."""
+
+    id: int
+    retailer: int
+    spec: Campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything live, in any order; closed stores are left out by the caller."""
+
+    stores: Sequence[StoreRow]
+    products: Sequence[ProductRow]
+    campaigns: Sequence[CampaignRow]
+
+
+def fold(word: str) -> str:
+    """The form in which brands and categories compare: letters' case and runs of spaces do not matter."""
+    return " ".join(word.casefold().split())

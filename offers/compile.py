@@ -1,0 +1,98 @@
+"""Everything live → one snapshot. Pure, and independent of order: permuted rows compile to the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geo.index import FenceIndex
+from offers.campaign import DAY_MS, Campaign
+from offers.catalogue import CampaignRow, Catalogue, StoreRow
+from offers.grounds import Ground, by_retailer, circles, drawable, gathered
+from offers.live import LiveCampaign, Skipped
+from offers.products import ProductTable
+from offers.resolve import LeftOut, live
+from offers.snapshot import Postings, Snapshot
+from offers.timetable import Timetable, week_key
+
+# The engine compiles anew every day; the week more lets it be late.
+PAST_DAYS = 1
+AHEAD_DAYS = 9
+
+Where = dict[int, list[StoreRow]]
+
+
+def compile_snapshot(catalogue: Catalogue, now_ms: int) -> Snapshot:
+    """The snapshot of *catalogue*. A campaign whose parts vanished is left out and listed in `skipped`.
+
+    Hours are known from the day before *now_ms* to at least eight days after it, by whole UTC days: compiling the
+    same catalogue twice on one day gives the same bytes.
+    """
+    today = now_ms // DAY_MS
+    timetable = Timetable((today - PAST_DAYS) * DAY_MS, (today + AHEAD_DAYS) * DAY_MS)
+    campaigns, where, skipped = _resolved(catalogue)
+    specs = {row.id: row.spec for row in catalogue.campaigns}
+    grounds = gathered(campaigns, where, {id: spec.radius_m for id, spec in specs.items()})
+    return Snapshot(
+        fences=FenceIndex.build(circles(grounds, campaigns)),
+        fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
+        postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
+        campaigns=tuple(campaigns),
+        hours=timetable.hours_table(),
+        schedules=timetable.schedules_table(),
+        from_ms=timetable.from_ms,
+        until_ms=timetable.until_ms,
+        products=ProductTable.of(catalogue.products),
+        skipped=tuple(skipped),
+    )
+
+
+def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], Where, list[Skipped]]:
+    """Campaigns in ascending id, their stores by id, and those left out."""
+    stores = by_retailer(catalogue.stores)
+    products = {(row.retailer, row.code): row for row in catalogue.products}
+    campaigns: list[LiveCampaign] = []
+    where: Where = {}
+    skipped: list[Skipped] = []
+    for row in sorted(catalogue.campaigns, key=lambda row: row.id):
+        try:
+            where[row.id] = _stores(row, stores.get(row.retailer, {}))
+            campaigns.append(live(row, products))
+        except LeftOut as gone:
+            skipped.append(Skipped(campaign=row.id, why=str(gone)))
+    return campaigns, where, skipped
+
+
+def _stores(row: CampaignRow, known: Mapping[str, StoreRow]) -> list[StoreRow]:
+    codes = sorted(set(row.spec.stores)) if row.spec.stores else known
+    stores = [known[code] for code in codes if code in known]
+    if not drawable(0.0, 0.0, row.spec.radius_m):
+        raise LeftOut(f"no circle has a radius of {row.spec.radius_m} m")
+    if not stores:
+        raise LeftOut("none of its stores is in the catalogue any more")
+    return stores
+
+
+def _postings(grounds: Mapping[int, Ground], specs: Sequence[Campaign], timetable: Timetable) -> Postings:
+    weeks = [week_key(spec.schedule.weekly) for spec in specs]
+    counts = [len(ground.places) for ground in grounds.values()]
+    schedule = [
+        timetable.schedule(specs[place].schedule.weekly, weeks[place], ground.store.zone)
+        for ground in grounds.values()
+        for place in ground.places
+    ]
+    return Postings(
+        ptr=_frozen(np.concatenate(([0], np.cumsum(counts))), np.int64),
+        campaign=_frozen([place for ground in grounds.values() for place in ground.places], np.int32),
+        schedule=_frozen(schedule, np.int32),
+        hours=_frozen([timetable.hours(ground.store) for ground in grounds.values()], np.int32),
+    )
+
+
+def _frozen(values: npt.ArrayLike, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    array = np.array(values, kind)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,101 @@
+"""A campaign as uploaded → as the matcher uses it: codes become ids of the retailer's own products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from offers.campaign import DAY_MS, Bought, Offer, SearchTerms
+from offers.catalogue import CampaignRow, ProductRow, fold
+from offers.coupon import discount_minor
+from offers.live import LiveAudience, LiveCampaign, Wanted
+
+# What a percentage is worth depends on a basket not yet filled: 20.00 in a currency with two decimals, or the
+# least basket that the offer asks for.
+NOMINAL_BASKET_MINOR = 2_000
+
+ProductCodes = Mapping[tuple[int, str], ProductRow]
+
+
+class LeftOut(Exception):
+    """The campaign cannot run: a part without which it would mean something else is not there."""
+
+
+def live(row: CampaignRow, products: ProductCodes) -> LiveCampaign:
+    """*row* with its codes resolved; raises `LeftOut` with a sentence.
+
+    A code that is gone is left out while others remain; a list of which nothing remains does not turn into
+    "everything", it takes the campaign out.
+    """
+    spec = row.spec
+    if spec.trigger == "dwell" and spec.dwell_s < 1:
+        raise LeftOut("it waits for a dwell of no seconds")
+    return LiveCampaign(
+        id=row.id,
+        retailer=row.retailer,
+        code=spec.code,
+        trigger=spec.trigger,
+        dwell_s=spec.dwell_s,
+        starts_ms=int(spec.starts_at.timestamp() * 1000),
+        ends_ms=int(spec.ends_at.timestamp() * 1000),
+        only_while_open=spec.schedule.only_while_open,
+        priority=spec.priority,
+        cap_coupons=spec.cap.coupons,
+        cap_ms=spec.cap.per_days * DAY_MS,
+        budget_coupons=spec.budget_coupons,
+        audience=_audience(spec.audience.bought, row.retailer, products),
+        search=_search(row, products),
+        covered=_covered(spec.offer, row.retailer, products),
+        worth_minor=worth_minor(spec.offer),
+        offer=spec.offer,
+        creative=spec.creative,
+    )
+
+
+def _audience(bought: Bought | None, retailer: int, products: ProductCodes) -> LiveAudience | None:
+    if bought is None:
+        return None
+    wanted = _wanted(bought, retailer, products)
+    if not wanted:
+        raise LeftOut("none of the products its audience must have bought is in the catalogue any more")
+    return LiveAudience(wanted=wanted, within_ms=bought.within_days * DAY_MS)
+
+
+def _search(row: CampaignRow, products: ProductCodes) -> Wanted:
+    if row.spec.trigger != "search":
+        return Wanted()
+    wanted = _wanted(row.spec.search, row.retailer, products) if row.spec.search else Wanted()
+    if not wanted:
+        raise LeftOut("none of the products whose search it answers is in the catalogue any more")
+    return wanted
+
+
+def _wanted(terms: Bought | SearchTerms, retailer: int, products: ProductCodes) -> Wanted:
+    return Wanted(
+        products=frozenset(row.id for row in _known(terms.products, retailer, products)),
+        brands=_folded(terms.brands),
+        categories=_folded(terms.categories),
+    )
+
+
+def _covered(offer: Offer, retailer: int, products: ProductCodes) -> Wanted:
+    rows = _known(offer.products, retailer, products)
+    if offer.products and not rows:
+        raise LeftOut("none of the products it offers is in the catalogue any more")
+    return Wanted(
+        products=frozenset(row.id for row in rows),
+        brands=_folded(row.brand for row in rows),
+        categories=_folded(row.category for row in rows),
+    )
+
+
+def _known(codes: Iterable[str], retailer: int, products: ProductCodes) -> list[ProductRow]:
+    return [products[retailer, code] for code in codes if (retailer, code) in products]
+
+
+def _folded(words: Iterable[str | None]) -> frozenset[str]:
+    return frozenset(folded for word in words if word and (folded := fold(word)))
+
+
+def worth_minor(offer: Offer) -> int:
+    """What the offer would take off a nominal basket, in minor units."""
+    return discount_minor(offer, max(NOMINAL_BASKET_MINOR, offer.minimum_purchase_minor))

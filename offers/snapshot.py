@@ -1,0 +1,73 @@
+"""All that is live, compiled into read-only arrays: what the matcher decides with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from geo.index import FenceIndex
+from offers.intervals import IntervalTable
+from offers.live import LiveCampaign, Skipped
+from offers.products import ProductTable
+
+ALWAYS = -1  # a posting without weekly hours
+UNKNOWN = -1  # a store without known opening hours
+
+Longs = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """Fence → campaigns (CSR) and the hours that hold there. Rows are those of `Snapshot.schedules` and `.hours`."""
+
+    ptr: Longs
+    """i8[F + 1]: fence f owns postings ptr[f] .. ptr[f + 1] - 1, in ascending place of campaign."""
+    campaign: Ints
+    """i4[M]: place in `Snapshot.campaigns`."""
+    schedule: Ints
+    """i4[M]: row of the campaign's weekly hours in the zone of the store; ALWAYS."""
+    hours: Ints
+    """i4[F]: row of the store's opening hours; UNKNOWN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Read-only and shared; a new catalogue is a new snapshot."""
+
+    fences: FenceIndex
+    """F fences; ids are stable hashes of store and radius."""
+    fence_store: Longs
+    """i8[F]: the store of each fence of the index."""
+    postings: Postings
+    campaigns: tuple[LiveCampaign, ...]
+    """In ascending id."""
+    hours: IntervalTable
+    schedules: IntervalTable
+    from_ms: int
+    until_ms: int
+    """Hours and schedules are known within [from_ms, until_ms) only."""
+    products: ProductTable
+    skipped: tuple[Skipped, ...] = ()
+    by_id: Mapping[int, LiveCampaign] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_id", {campaign.id: campaign for campaign in self.campaigns})
+
+    @classmethod
+    def empty(cls) -> Snapshot:
+        """A snapshot in which nothing is live."""
+        return cls(
+            fences=FenceIndex.build([]),
+            fence_store=np.zeros(0, np.int64),
+            postings=Postings(np.zeros(1, np.int64), *([np.zeros(0, np.int32)] * 3)),
+            campaigns=(),
+            hours=IntervalTable.of([]),
+            schedules=IntervalTable.of([]),
+            from_ms=0,
+            until_ms=0,
+            products=ProductTable.of([]),
+        )

@@ -1,0 +1,126 @@
+"""All that is wrong with a campaign at once: its shape again, and what only its parts together can tell."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from offers.campaign import Bought, Campaign, Offer, SearchTerms
+from offers.parse import Problem, shape_problems
+
+__all__ = ["Problem", "problems"]
+
+FIRST_YEAR = 2000
+LAST_YEAR = 2100
+# A list of ten thousand wrong codes is one mistake; the first hundred show it.
+MOST_UNKNOWN = 100
+
+Found = Iterator[tuple[str, str, str]]
+"""Column, code, sentence."""
+
+
+def problems(
+    campaign: Campaign, stores: Mapping[str, int], products: Mapping[str, int], now_ms: int, row: int | None = None
+) -> list[Problem]:
+    """Everything to fix before *campaign* may be stored, in a fixed order; empty if it may.
+
+    *stores* and *products* map the retailer's own codes to ids; they need to hold only the codes that the campaign
+    names, but *stores* must not be empty if the retailer has any. *row* is given back in each problem.
+    """
+    found = [
+        *_texts(msgspec.to_builtins(campaign), ""),
+        *_stores(campaign, stores),
+        *_trigger(campaign),
+        *_dates(campaign, now_ms),
+        *_audience(campaign.audience.bought, products),
+        *_offer(campaign.offer, products),
+        *_search(campaign.search, products),
+    ]
+    shape = shape_problems(msgspec.to_builtins(campaign), row)
+    return shape + [Problem(row, *one) for one in found]
+
+
+def _texts(value: object, path: str) -> Found:
+    if isinstance(value, str):
+        yield from _text(value, path)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _texts(item, f"{path}[{i}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(item, f"{path}.{name}" if path else name)
+
+
+def _text(text: str, path: str) -> Found:
+    # Cc are the control characters, NUL among them, which PostgreSQL refuses; Cs are half of a character.
+    allowed = "\n" if path == "creative.body" else ""
+    if bad := sorted({ord(c) for c in text if c not in allowed and unicodedata.category(c) in ("Cc", "Cs")}):
+        yield path, "control_character", f"The text holds the control character U+{bad[0]:04X}."
+    if text and not text.strip() and path != "creative.body":
+        yield path, "blank", "The text holds nothing but spaces."
+
+
+def _stores(campaign: Campaign, stores: Mapping[str, int]) -> Found:
+    if not campaign.stores and not stores:
+        yield "stores", "no_stores", "The campaign is for every store, but there is none yet: upload stores first."
+    yield from _unknown("stores", "store", campaign.stores, stores)
+
+
+def _unknown(column: str, noun: str, codes: list[str], known: Mapping[str, int]) -> Found:
+    missing = [(i, code) for i, code in enumerate(codes) if code not in known]
+    for i, code in missing[:MOST_UNKNOWN]:
+        yield f"{column}[{i}]", f"unknown_{noun}", f"There is no {noun} with the code {code!r}."
+    if len(missing) > MOST_UNKNOWN:
+        yield column, f"unknown_{noun}", f"{len(missing) - MOST_UNKNOWN} more codes name no {noun}."
+
+
+def _trigger(campaign: Campaign) -> Found:
+    if campaign.trigger == "dwell" and campaign.dwell_s < 1:
+        yield "dwell_s", "missing", "A dwell campaign says after how many seconds it answers."
+    if campaign.trigger != "dwell" and campaign.dwell_s:
+        yield "dwell_s", "not_applicable", f"A campaign triggered by {campaign.trigger} does not wait for a dwell."
+    if campaign.trigger == "search" and campaign.search is None:
+        yield "search", "missing", "A search campaign names the products, brands or categories it answers."
+    if campaign.trigger != "search" and campaign.search is not None:
+        yield "search", "not_applicable", f"A campaign triggered by {campaign.trigger} does not answer searches."
+
+
+def _dates(campaign: Campaign, now_ms: int) -> Found:
+    dates = {"starts_at": campaign.starts_at, "ends_at": campaign.ends_at}
+    if any(date.tzinfo is None for date in dates.values()):
+        return  # the shape's problem
+    for column, date in dates.items():
+        if not FIRST_YEAR <= date.year < LAST_YEAR:
+            yield column, "out_of_range", f"The year {date.year} is not in {FIRST_YEAR}..{LAST_YEAR - 1}."
+    if campaign.ends_at <= campaign.starts_at:
+        yield "ends_at", "ends_before_start", "The campaign ends before it starts."
+    elif campaign.ends_at <= datetime.fromtimestamp(now_ms / 1000, UTC):
+        yield "ends_at", "ended", "The campaign has already ended."
+
+
+def _audience(bought: Bought | None, products: Mapping[str, int]) -> Found:
+    if bought is None:
+        return
+    yield from _unknown("audience.bought.products", "product", bought.products, products)
+    if not (bought.products or bought.brands or bought.categories):
+        yield "audience.bought", "missing", "An audience that bought names a product, a brand or a category."
+
+
+def _search(search: SearchTerms | None, products: Mapping[str, int]) -> Found:
+    if search is None:
+        return
+    yield from _unknown("search.products", "product", search.products, products)
+    if not (search.products or search.brands or search.categories):
+        yield "search", "missing", "A search campaign names the products, brands or categories it answers."
+
+
+def _offer(offer: Offer, products: Mapping[str, int]) -> Found:
+    yield from _unknown("offer.products", "product", offer.products, products)
+    needed, other = ("percent", "amount_minor") if offer.kind == "percent_off" else ("amount_minor", "percent")
+    if getattr(offer, needed) is None:
+        yield f"offer.{needed}", "missing", f"An offer of the kind {offer.kind} needs {needed}."
+    if getattr(offer, other) is not None:
+        yield f"offer.{other}", "not_applicable", f"An offer of the kind {offer.kind} has no {other}."

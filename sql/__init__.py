@@ -1,0 +1,1 @@
+"""Migrations and named queries: the only SQL there is."""

@@ -1,0 +1,388 @@
+"""The real channel against the real stand-in: every row of FCM's table, on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import msgspec
+import pytest
+from pyreqwest.client import ClientBuilder
+from structlog.testing import capture_logs
+
+from engine.channels.fcm import FcmChannel
+from engine.channels.fcm_payload import MESSAGE_KEY
+from engine.channels.fcm_vendor import Vendor
+from engine.channels.fcm_wire import TIMEOUT_S, HttpWire, bounded
+from engine.channels.push import Outcome, Push, Verdict
+from engine.clock import Clock
+from engine.settings import Settings
+from engine.standin.script import FAULTS, Answer, Script
+from engine.standin.server import StandIn, serving
+
+CLOCK = Clock(offset_ms=7 * 86_400_000)
+"""A week ahead: whatever mixes wall time with engine time shows."""
+LIFE_S = 3600
+
+
+def push(registration: str, kind: Literal["token", "fid"] = "token", life_s: int = 600) -> Push:
+    return Push(
+        message_id=uuid4(),
+        decision_id=uuid4(),
+        registration=registration,
+        kind=kind,
+        title="15 % off",
+        body="Today",
+        data={"coupon": "CODE-1"},
+        expires_ms=CLOCK.now_ms() + life_s * 1000,
+    )
+
+
+class Rig:
+    """A stand-in and a channel that knows it only by the two settings."""
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self.stand_in = stand_in
+        self.settings = Settings(fcm_service_account=str(stand_in.service_account), fcm_base_url=stand_in.address)
+        self.channel = FcmChannel.open(self.settings)
+
+    async def send(self, message: Push) -> Outcome:
+        return await self.channel.send(message, CLOCK.now_ms())
+
+    async def scripted(self, *answers: Answer) -> tuple[Outcome, list[dict[str, Any]]]:
+        """One send of ours under the script, and the arrivals it caused."""
+        message = push(f"phone-{uuid4()}")
+        self.stand_in.scripts.put(Script(message.registration, list(answers)))
+        outcome = await self.send(message)
+        return outcome, self.arrivals(message)
+
+    def arrivals(self, message: Push) -> list[dict[str, Any]]:
+        rows = self.stand_in.ledger.since(0, {"registration": message.registration}, 1000)
+        return [msgspec.structs.asdict(row) for row in rows]
+
+    def impatient(self, timeout_s: float) -> FcmChannel:
+        """A channel whose patience suits a test; the product's own is 10 s at least."""
+        vendor = Vendor(self.settings.fcm_service_account, self.settings.fcm_base_url)
+        return FcmChannel(vendor, HttpWire(bounded(ClientBuilder(), timeout_s).no_proxy().build()))
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with serving(tmp_path, clock=CLOCK, life_s=LIFE_S) as stand_in:
+        rig = Rig(stand_in)
+        yield rig
+        await rig.channel.close()
+
+
+@pytest.mark.parametrize("kind", ["token", "fid"])
+async def test_a_good_message_arrives_once_and_whole(rig: Rig, kind: Literal["token", "fid"]) -> None:
+    message = push("phone-1", kind)
+    outcome = await rig.send(message)
+    assert outcome.verdict is Verdict.SENT
+    [row] = rig.arrivals(message)
+    assert outcome.provider_id == row["name"]
+    assert (row["kind"], row["tag"], row["accepted"]) == (kind, str(message.decision_id), True)
+    assert row["data"] == {"coupon": "CODE-1", MESSAGE_KEY: str(message.message_id)}
+    assert 595 <= row["ttl_s"] < 600
+    assert abs(row["at_ms"] - CLOCK.now_ms()) < 5000, "the ledger runs on engine time"
+
+
+ROWS = [
+    ("ok", "", Verdict.SENT, None),
+    ("ok", "30", Verdict.SENT, None),
+    ("invalid_registration", "", Verdict.DEAD_REGISTRATION, None),
+    ("invalid_registration_field", "", Verdict.DEAD_REGISTRATION, None),
+    ("bad_request", "", Verdict.PAYLOAD_FAULT, None),
+    ("invalid_payload", "", Verdict.PAYLOAD_FAULT, None),
+    ("bad_request_bare", "", Verdict.PAYLOAD_FAULT, None),
+    ("third_party_auth", "", Verdict.SUBLANE_STOP, None),
+    ("sender_id_mismatch", "", Verdict.REMOVED, None),
+    ("forbidden", "", Verdict.LANE_STOP, None),
+    ("unregistered", "", Verdict.REMOVED, None),
+    ("not_found", "", Verdict.LANE_STOP, None),
+    ("quota_project", "", Verdict.LANE_PAUSE, 60.0),
+    ("quota_project", "7", Verdict.LANE_PAUSE, 7.0),
+    ("quota_bare", "date+90", Verdict.LANE_PAUSE, 90.0),
+    ("quota_device", "15", Verdict.DEVICE_BACKOFF, 15.0),
+    ("internal", "", Verdict.RETRY, None),
+    ("unavailable", "", Verdict.UNKNOWN, None),
+    ("unavailable", "12", Verdict.UNKNOWN, 12.0),
+    ("unavailable", "date+120", Verdict.UNKNOWN, 120.0),
+    ("unavailable_accepted", "", Verdict.UNKNOWN, None),
+    ("bad_gateway", "", Verdict.UNKNOWN, None),
+    ("reset", "", Verdict.UNKNOWN, None),
+]
+
+
+@pytest.mark.parametrize(("answer", "after", "verdict", "wait_s"), ROWS)
+async def test_row(rig: Rig, answer: str, after: str, verdict: Verdict, wait_s: float | None) -> None:
+    """Each answer is read right, and none makes the transport send again (pyfcm's own would, for five of them)."""
+    outcome, arrivals = await rig.scripted(Answer(answer, after))
+    assert (outcome.verdict, outcome.retry_after_s) == (verdict, wait_s)
+    assert [row["answer"] for row in arrivals] == [answer], "exactly one arrival"
+    assert arrivals[0]["accepted"] is FAULTS[answer].accepted
+
+
+def test_no_answer_of_the_script_goes_untested() -> None:
+    assert {row[0] for row in ROWS} | {"unauthenticated", "stall"} == set(FAULTS)
+
+
+async def test_a_refused_bearer_is_renewed_once_and_the_message_resent_once(rig: Rig) -> None:
+    outcome, arrivals = await rig.scripted(Answer("unauthenticated"))
+    assert outcome.verdict is Verdict.SENT
+    assert [row["status"] for row in arrivals] == [401, 200]
+    assert rig.stand_in.issuer.grants == 2
+
+
+async def test_a_second_401_stops_the_lane(rig: Rig) -> None:
+    outcome, arrivals = await rig.scripted(Answer("unauthenticated", times=5))
+    assert outcome.verdict is Verdict.LANE_STOP
+    assert [row["status"] for row in arrivals] == [401, 401]
+
+
+async def test_revoked_bearers_cost_one_grant_for_all_senders(rig: Rig) -> None:
+    await rig.send(push("warm"))
+    rig.stand_in.issuer.revoke_all()
+    outcomes = await asyncio.gather(*(rig.send(push(f"phone-{n}")) for n in range(20)))
+    assert {o.verdict for o in outcomes} == {Verdict.SENT}
+    assert rig.stand_in.issuer.grants == 2
+
+
+async def test_a_stall_is_unknown_and_arrived_once(rig: Rig) -> None:
+    channel = rig.impatient(0.3)
+    message = push("phone-stalled")
+    rig.stand_in.scripts.put(Script(message.registration, [Answer("stall")]))
+    outcome = await channel.send(message, CLOCK.now_ms())
+    await channel.close()
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert [(row["status"], row["accepted"]) for row in rig.arrivals(message)] == [(0, True)]
+
+
+async def test_an_ambiguous_send_repeated_by_us_shows_once(rig: Rig) -> None:
+    message = push("phone-twice")
+    rig.stand_in.scripts.put(Script(message.registration, [Answer("unavailable_accepted")]))
+    assert (await rig.send(message)).verdict is Verdict.UNKNOWN
+    assert (await rig.send(message)).verdict is Verdict.SENT
+    assert {row["tag"] for row in rig.arrivals(message)} == {str(message.decision_id)}
+    summary = rig.stand_in.ledger.summary()
+    assert (summary["accepted"], summary["shown"], summary["repeated"]) == (2, 1, 1)
+
+
+async def test_nothing_is_sent_after_expiry(rig: Rig) -> None:
+    late = replace(push("phone-late"), expires_ms=CLOCK.now_ms())
+    assert (await rig.send(late)).verdict is Verdict.EXPIRED
+    assert rig.arrivals(late) == []
+    assert rig.stand_in.issuer.grants == 0, "not even a token is fetched for it"
+
+
+async def test_a_faulty_payload_never_reaches_the_wire(rig: Rig) -> None:
+    big = replace(push("phone-big"), data={"k": "x" * 5000})
+    assert (await rig.send(big)).verdict is Verdict.PAYLOAD_FAULT
+    assert rig.arrivals(big) == []
+
+
+async def test_an_empty_registration_stops_no_campaign(rig: Rig) -> None:
+    assert (await rig.send(push(""))).verdict is Verdict.DEAD_REGISTRATION
+
+
+async def test_an_absent_fcm_is_unprocessed(rig: Rig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    channel = FcmChannel(Vendor(rig.settings.fcm_service_account, nobody), HttpWire.to(nobody))
+    outcome = await channel.send(push("phone-1"), CLOCK.now_ms())
+    await channel.close()
+    assert (outcome.verdict, outcome.retry_after_s) == (Verdict.UNPROCESSED, 1.0)
+
+
+async def test_a_grant_lives_as_long_as_the_issuer_says_in_every_time_zone(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = Vendor(rig.settings.fcm_service_account, rig.settings.fcm_base_url)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        grant = await asyncio.to_thread(vendor.grant)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+        vendor.close()
+    assert LIFE_S - 5 < grant.life_s <= LIFE_S
+
+
+async def test_an_absent_issuer_pauses_the_lane(tmp_path: Path) -> None:
+    async with serving(tmp_path, clock=CLOCK) as stand_in:
+        rig = Rig(stand_in)
+    outcome = await rig.send(push("phone-1"))
+    await rig.channel.close()
+    assert (outcome.verdict, outcome.retry_after_s) == (Verdict.LANE_PAUSE, 10.0)
+
+
+async def test_a_key_the_issuer_does_not_know_stops_the_lane(tmp_path: Path) -> None:
+    async with serving(tmp_path / "one", clock=CLOCK) as one, serving(tmp_path / "two", clock=CLOCK) as two:
+        account = msgspec.json.decode(one.service_account.read_bytes())
+        account["token_uri"] = f"{two.address}/token"
+        one.service_account.write_bytes(msgspec.json.encode(account))
+        rig = Rig(one)
+        outcome = await rig.send(push("phone-1"))
+        await rig.channel.close()
+    assert (outcome.verdict, outcome.detail) == (Verdict.LANE_STOP, "credentials: invalid_grant")
+
+
+async def test_a_foreign_project_is_configuration(rig: Rig) -> None:
+    account = msgspec.json.decode(rig.stand_in.service_account.read_bytes())
+    rig.stand_in.service_account.write_bytes(msgspec.json.encode({**account, "project_id": "elsewhere"}))
+    foreign = FcmChannel.open(rig.settings)
+    outcome = await foreign.send(push("phone-1"), CLOCK.now_ms())
+    await foreign.close()
+    assert outcome.verdict is Verdict.LANE_STOP
+
+
+async def test_secrets_stay_out_of_every_log(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Ours and the vendors' loggers at their most talkative, over good, refused and broken sends."""
+    message = push("REGISTRATION-SECRET")
+    rig.stand_in.scripts.put(
+        Script(message.registration, [Answer(a) for a in ("ok", "bad_request", "unauthenticated", "ok", "reset")])
+    )
+    with caplog.at_level(logging.DEBUG), capture_logs() as ours:
+        outcomes = [await rig.send(message) for _ in range(5)]
+    bearers = list(rig.stand_in.issuer._ends_ms)
+    key = msgspec.json.decode(rig.stand_in.service_account.read_bytes())["private_key"]
+    said = "\n".join([caplog.text, repr(ours), repr(outcomes), repr(message), repr(rig.channel)])
+    assert len(ours) >= 5, "the channel does log"
+    assert len(bearers) == 2
+    for secret in [message.registration, "CODE-1", *bearers, key.split("\n")[1]]:
+        assert secret not in said
+
+
+async def _frames(mode: str, seen: list[int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Just enough of an HTTP/2 server (RFC 9113) to refuse: RST_STREAM REFUSED_STREAM, or GOAWAY with last id 0."""
+    try:
+        await reader.readexactly(24)
+        writer.write(bytes([0, 0, 0, 4, 0]) + bytes(4))
+        while True:
+            head = await reader.readexactly(9)
+            await reader.readexactly(int.from_bytes(head[:3]))
+            if head[3] != 1:
+                continue
+            seen.append(int.from_bytes(head[5:]))
+            if mode == "refused_stream":
+                writer.write(bytes([0, 0, 4, 3, 0]) + head[5:] + (7).to_bytes(4))
+            elif mode == "low_goaway":
+                writer.write(bytes([0, 0, 8, 7, 0]) + bytes(4) + bytes(4) + bytes(4))
+                break
+            else:
+                break
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def _h2_server(mode: str) -> AsyncIterator[tuple[str, list[int]]]:
+    seen: list[int] = []
+    talks: list[asyncio.Task[None]] = []
+
+    def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.create_task(_frames(mode, seen, reader, writer)))
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
+    finally:
+        server.close()
+        await server.wait_closed()
+        for talk in talks:  # the client keeps its connection pooled for a while after `close`
+            talk.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [
+        ("refused_stream", Verdict.UNPROCESSED),
+        ("low_goaway", Verdict.UNPROCESSED),
+        ("hang_up", Verdict.UNKNOWN),
+    ],
+)
+async def test_http2_tells_the_unprocessed_from_the_unknown(rig: Rig, mode: str, verdict: Verdict) -> None:
+    async with _h2_server(mode) as (address, seen):
+        builder = bounded(ClientBuilder(), 5).no_proxy().http2_prior_knowledge()
+        channel = FcmChannel(Vendor(rig.settings.fcm_service_account, address), HttpWire(builder.build()))
+        outcome = await channel.send(push("phone-h2"), CLOCK.now_ms())
+        await channel.close()
+    assert (outcome.verdict, outcome.retry_after_s) == (verdict, None)
+    assert len(seen) == 1 if verdict is Verdict.UNKNOWN else seen
+
+
+def test_the_products_patience_is_ten_seconds_at_least() -> None:
+    assert TIMEOUT_S >= 10, "Firebase: shorter timeouts cause doubles"
+
+
+async def _get(address: str, path: str) -> Any:
+    async with ClientBuilder().no_proxy().build() as client:
+        reply = await client.get(f"{address}{path}").build().send()
+        return msgspec.json.decode(bytes(await reply.bytes()))
+
+
+async def test_the_program_prints_its_settings_keeps_its_ledger_and_leaves_on_sigterm(tmp_path: Path) -> None:
+    process, settings = await asyncio.to_thread(_started, tmp_path)
+    try:
+        channel = FcmChannel.open(settings)
+        message = push("phone-1")
+        assert (await channel.send(message, CLOCK.now_ms())).verdict is Verdict.SENT
+        rows = await _get(settings.fcm_base_url, "/ledger?registration=phone-1&since=0")
+        assert [row["tag"] for row in rows["arrivals"]] == [str(message.decision_id)]
+        assert (await _get(settings.fcm_base_url, f"/ledger?since={rows['next']}"))["arrivals"] == []
+        assert (await _get(settings.fcm_base_url, "/ledger/summary"))["shown"] == 1
+        await channel.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert process.stdout is not None
+        process.stdout.close()
+    for name in ("service-account.json", "ledger.ndjson"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_restart_keeps_key_and_ledger_and_the_channel_recovers(tmp_path: Path) -> None:
+    async with serving(tmp_path, clock=CLOCK) as stand_in:
+        rig, port = Rig(stand_in), int(stand_in.address.rsplit(":", 1)[1])
+        await rig.send(push("phone-1"))
+    with (tmp_path / "ledger.ndjson").open("ab") as file:
+        file.write(b'{"seq": 2, "torn')
+    async with serving(tmp_path, port=port, clock=CLOCK) as stand_in:
+        outcome = await rig.send(push("phone-2"))
+        assert outcome.verdict is Verdict.SENT, "the old bearer is refused, the key still good"
+        assert [row.registration for row in stand_in.ledger.since(0, {"status": "200"}, 9)] == ["phone-1", "phone-2"]
+    await rig.channel.close()
+
+
+def _started(folder: Path) -> tuple[subprocess.Popen[str], Settings]:
+    program = (
+        "import argparse, os, sys; from engine.settings import Settings; from engine.standin import run; "
+        "p = argparse.ArgumentParser(); run.add_arguments(p); "
+        "sys.exit(run.main(Settings.read(os.environ), p.parse_args()))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "--port", "0", "--data", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CANDLEMAKER_CLOCK_OFFSET_MS": str(CLOCK.offset_ms)},
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip() for _ in range(3)]
+    return process, Settings.read(dict(line.split("=", 1) for line in lines[1:]))

@@ -1,0 +1,132 @@
+"""Slow obvious twin of presence: dictionaries, one rule after the other, no index."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from geo.fence import Circle
+from geo.records import RULES, Kind, Reason
+from tests.reference.geo_ground import edge_m
+
+Event = tuple[int, int, bool, int, int, int, int, int, int]
+"""(kind, reason, initial, ping, row, fence, since_ms, at_ms, dwell_s), in the order of TRANSITION."""
+
+
+@dataclass(frozen=True)
+class Ping:
+    row: int
+    lat: float
+    lng: float
+    accuracy_m: float
+    at_ms: int
+
+
+@dataclass
+class Stay:
+    since_ms: int
+    last_ms: int
+    dwelt_s: int = 0
+
+
+@dataclass
+class Twin:
+    """`stays` is keyed by (row, stable fence id)."""
+
+    circles: Sequence[Circle]
+    watermark_ms: dict[int, int] = field(default_factory=dict)
+    stays: dict[tuple[int, int], Stay] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def _ordered(self) -> list[tuple[int, Circle]]:
+        return list(enumerate(sorted(self.circles, key=lambda circle: circle.fence)))
+
+    def ping(self, number: int, ping: Ping) -> list[Event]:
+        """Exits, dwells, enters of one ping."""
+        before_ms = self.watermark_ms.get(ping.row)
+        if before_ms is not None and ping.at_ms <= before_ms:
+            self.counts["duplicate" if ping.at_ms == before_ms else "late"] += 1
+            return []
+        self.counts["accepted"] += 1
+        self.watermark_ms[ping.row] = ping.at_ms
+        exits = self._exits(number, ping)
+        dwells = self._dwells(number, ping.at_ms, ping.row)
+        return exits + dwells + self._enters(number, ping, before_ms is None)
+
+    def _exits(self, number: int, ping: Ping) -> list[Event]:
+        out = []
+        accuracy_m = ping.accuracy_m if ping.accuracy_m > 0 else 50.0
+        for position, circle in self._ordered():
+            stay = self.stays.get((ping.row, circle.fence))
+            if stay is None:
+                continue
+            edge, rim = edge_m(circle, ping.lat, ping.lng), max(0.1 * circle.radius_m, 20.0)
+            if ping.at_ms - stay.last_ms > RULES.silent_ms:
+                out.append(self._exit(Reason.TIMEOUT, number, (ping.row, position, circle), stay.last_ms))
+            elif edge > max(accuracy_m + 20.0, rim):
+                out.append(self._exit(Reason.LEFT, number, (ping.row, position, circle), ping.at_ms))
+            elif edge <= rim:
+                stay.last_ms = ping.at_ms
+        return out
+
+    def _exit(self, reason: Reason, number: int, where: tuple[int, int, Circle], at_ms: int) -> Event:
+        row, position, circle = where
+        since_ms = self.stays.pop((row, circle.fence)).since_ms
+        return (Kind.EXIT, reason, False, number, row, position, since_ms, at_ms, 0)
+
+    def _dwells(self, number: int, now_ms: int, row: int) -> list[Event]:
+        out: list[Event] = []
+        for position, circle in self._ordered():
+            stay = self.stays.get((row, circle.fence))
+            if stay is None or now_ms - stay.last_ms > RULES.grace_ms:
+                continue
+            for dwell_s in sorted(set(circle.dwells_s)):
+                due_ms = stay.since_ms + dwell_s * 1000
+                if dwell_s > stay.dwelt_s and due_ms <= now_ms:
+                    stay.dwelt_s = dwell_s
+                    out.append((Kind.DWELL, 0, False, number, row, position, stay.since_ms, due_ms, dwell_s))
+        return out
+
+    def _enters(self, number: int, ping: Ping, initial: bool) -> list[Event]:
+        out: list[Event] = []
+        for position, circle in self._ordered():
+            inside = edge_m(circle, ping.lat, ping.lng) <= 0.0
+            if not inside or (ping.row, circle.fence) in self.stays:
+                continue
+            if ping.accuracy_m > 50.0:
+                self.counts["uncertain"] += 1
+                continue
+            self.stays[(ping.row, circle.fence)] = Stay(ping.at_ms, ping.at_ms)
+            out.append((Kind.ENTER, 0, initial, number, ping.row, position, ping.at_ms, ping.at_ms, 0))
+        return out
+
+    def tick(self, now_ms: int) -> list[Event]:
+        """By (row, fence): dwells, then the timeout."""
+        out: list[Event] = []
+        for row in sorted({row for row, _ in self.stays}):
+            due = self._dwells(-1, now_ms, row)
+            for position, circle in self._ordered():
+                out += [event for event in due if event[5] == position]
+                stay = self.stays.get((row, circle.fence))
+                if stay is not None and now_ms - stay.last_ms > RULES.silent_ms:
+                    out.append(self._exit(Reason.TIMEOUT, -1, (row, position, circle), stay.last_ms))
+        return out
+
+    def switch(self, circles: Sequence[Circle], now_ms: int) -> list[Event]:
+        """By (row, fence): the exits of visits whose fence is gone."""
+        new = {circle.fence: circle for circle in circles}
+        out: list[Event] = []
+        for row in sorted({row for row, _ in self.stays}):
+            for position, circle in self._ordered():
+                stay = self.stays.get((row, circle.fence))
+                if stay is None:
+                    continue
+                if circle.fence not in new:
+                    at_ms = max(now_ms, stay.last_ms)
+                    out.append(self._exit(Reason.FENCE_GONE, -1, (row, position, circle), at_ms))
+                elif set(new[circle.fence].dwells_s) != set(circle.dwells_s):
+                    stay.dwelt_s = max(stay.dwelt_s, math.floor((stay.last_ms - stay.since_ms) / 1000))
+        self.circles = circles
+        return out

@@ -1,0 +1,272 @@
+"""The stand-in judges like Google: names, types, targets, sizes, times to live, grants; and forgets no arrival."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+
+from engine.channels.fcm_answer import classify
+from engine.channels.push import Verdict
+from engine.standin.fcm import Done, Fcm
+from engine.standin.issuer import EMAIL, GOOGLE_AUDIENCE, GRANT_TYPE, PROJECT, GrantRefused, Issuer, ServiceAccount
+from engine.standin.ledger import Arrival, Ledger
+from engine.standin.script import EVERYBODY, Answer, Script, Scripts
+
+NOW_MS = 1_764_000_000_000
+TOKEN_URI = "http://127.0.0.1:1/token"
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> ServiceAccount:
+    return ServiceAccount.kept(tmp_path_factory.mktemp("account"), TOKEN_URI)
+
+
+@pytest.fixture
+def issuer(account: ServiceAccount) -> Issuer:
+    return Issuer(account, life_s=100)
+
+
+def assertion(account: ServiceAccount, **changed: Any) -> str:
+    now_s = int(time.time())
+    claims = {"iss": EMAIL, "scope": SCOPE, "aud": TOKEN_URI, "iat": now_s, "exp": now_s + 3600, **changed}
+    return jwt.encode({k: v for k, v in claims.items() if v is not None}, account.key, algorithm="RS256")
+
+
+class Door:
+    """The send method with a good bearer at hand."""
+
+    def __init__(self, fcm: Fcm, bearer: str, ledger: Ledger, scripts: Scripts) -> None:
+        self.fcm, self.bearer, self.ledger, self.scripts = fcm, bearer, ledger, scripts
+
+    def send(self, message: Any, **root: Any) -> Done:
+        return self.raw(json.dumps({"message": message, **root}).encode())
+
+    def raw(self, body: bytes) -> Done:
+        return self.fcm.send(PROJECT, f"Bearer {self.bearer}", body, NOW_MS)
+
+    def refusal(self, message: Any, **root: Any) -> tuple[int, str]:
+        reply = self.send(message, **root).reply
+        return reply.status, msgspec.json.decode(reply.body).get("error", {}).get("message", "")
+
+
+@pytest.fixture
+def door(account: ServiceAccount, issuer: Issuer, tmp_path: Path) -> Iterator[Door]:
+    ledger, scripts = Ledger(tmp_path), Scripts()
+    bearer = str(issuer.grant(GRANT_TYPE, assertion(account), NOW_MS)["access_token"])
+    yield Door(Fcm(issuer, ledger, scripts), bearer, ledger, scripts)
+    ledger.close()
+
+
+GOOD: dict[str, Any] = {"token": "phone-1", "notification": {"title": "t"}, "data": {"k": "v"}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        GOOD,
+        {"fid": "phone-1"},
+        {"topic": "news"},
+        {"condition": "'a' in topics"},
+        {
+            **GOOD,
+            "android": {"ttl": "3.5s", "collapse_key": "k", "notification": {"tag": "t", "notification_count": 3}},
+        },
+        {**GOOD, "android": {"ttl": "0s", "directBootOk": True}},
+        {**GOOD, "android": {"ttl": "2419200s", "priority": "high"}},
+        {**GOOD, "androidV2": {"anything": [1]}},
+        {**GOOD, "apns": {"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 1}}}},
+        {**GOOD, "webpush": {"headers": {"TTL": "5"}, "notification": {"tag": "x", "actions": []}}},
+        {**GOOD, "fcm_options": {"analytics_label": "a"}, "topic": None},
+    ],
+)
+def test_good_messages(door: Door, message: dict[str, Any]) -> None:
+    assert door.send(message).reply.status == 200
+
+
+REFUSED = [
+    ({**GOOD, "tokn": 1}, "Invalid JSON payload received. Unknown name \"tokn\" at 'message': Cannot find field."),
+    (
+        {**GOOD, "android": {"notification": {"Tag": "x"}}},
+        "Invalid JSON payload received. Unknown name \"Tag\" at 'message.android.notification': Cannot find field.",
+    ),
+    ({**GOOD, "data": {"n": 5}}, "Invalid value at 'message.data[0].value' (TYPE_STRING), 5"),
+    ({**GOOD, "data": {"n": None}}, "Invalid value at 'message.data[0].value' (TYPE_STRING), null"),
+    ({**GOOD, "notification": {"title": 5}}, "Invalid value at 'message.notification.title' (TYPE_STRING), 5"),
+    (
+        {**GOOD, "topic": "x"},
+        "Invalid value (oneof), oneof field 'target' is already set. Cannot set 'topic'",
+    ),
+    ({"data": {}}, "Recipient of the message is not set."),
+    ({"token": ""}, "Recipient of the message is not set."),
+    ({**GOOD, "data": {"k": "x" * 4095}}, "Android message is too big"),
+    ({**GOOD, "data": {"from": "x"}}, "Invalid data payload key: from"),
+    (
+        {**GOOD, "android": {"ttl": "60"}},
+        "Invalid value at 'message.android.ttl' (type.googleapis.com/google.protobuf.Duration), "
+        "Illegal duration format; duration must end with 's'",
+    ),
+    ({**GOOD, "android": {"ttl": "2419201s"}}, "Request contains an invalid argument."),
+    ({**GOOD, "android": {"ttl": "-1s"}}, "Request contains an invalid argument."),
+    ({**GOOD, "android": {}, "androidV2": {}}, "Request contains an invalid argument."),
+    (
+        {**GOOD, "android": {"priority": "URGENT"}},
+        "Invalid value at 'message.android.priority' "
+        '(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), "URGENT"',
+    ),
+    (None, "Request contains an invalid argument."),
+]
+
+
+@pytest.mark.parametrize(("message", "says"), REFUSED)
+def test_refused_in_googles_words(door: Door, message: Any, says: str) -> None:
+    assert door.refusal(message) == (400, says)
+    assert [a.status for a in door.ledger.since(0, {}, 9)] == [400], "refused arrivals are arrivals"
+
+
+@pytest.mark.parametrize("message", [m for m, _ in REFUSED])
+def test_no_refusal_blames_the_registration(door: Door, message: Any) -> None:
+    """What Google refuses for its shape, our channel must take for the campaign's fault."""
+    reply = door.send(message).reply
+    assert classify(reply.status, {}, reply.body, NOW_MS).verdict is Verdict.PAYLOAD_FAULT
+
+
+def test_all_problems_at_once(door: Door) -> None:
+    reply = door.send({"token": 5, "x": 1, "android": {"y": 2}}, z=3).reply
+    error = msgspec.json.decode(reply.body)["error"]
+    violations = error["details"][0]["fieldViolations"]
+    assert [v.get("field", "") for v in violations] == ["message.token", "message", "message.android", ""]
+    assert error["message"].count("\n") == 3
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff", b'{"message": ' * 3000])
+def test_what_is_no_json_object_is_refused(door: Door, body: bytes) -> None:
+    assert door.raw(body).reply.status == 400
+
+
+def test_validate_only_delivers_nothing(door: Door) -> None:
+    reply = door.send(GOOD, validate_only=True).reply
+    assert json.loads(reply.body)["name"].endswith("/fake_message_id")
+    assert door.ledger.summary()["accepted"] == 0
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic {}", "{}"])
+def test_a_bearer_is_needed(door: Door, authorization: str) -> None:
+    done = door.fcm.send(PROJECT, authorization.format(door.bearer), json.dumps({"message": GOOD}).encode(), NOW_MS)
+    assert done.reply.status == 401
+    assert json.loads(done.reply.body)["error"]["status"] == "UNAUTHENTICATED"
+
+
+def test_a_bearer_ends(door: Door) -> None:
+    body = json.dumps({"message": GOOD}).encode()
+    authorization = f"Bearer {door.bearer}"
+    assert door.fcm.send(PROJECT, authorization, body, NOW_MS + 99_999).reply.status == 200
+    assert door.fcm.send(PROJECT, authorization, body, NOW_MS + 100_000).reply.status == 401
+    assert door.fcm.send("elsewhere", authorization, body, NOW_MS).reply.status == 403
+
+
+@pytest.mark.parametrize("audience", [TOKEN_URI, GOOGLE_AUDIENCE])
+def test_a_good_assertion(issuer: Issuer, account: ServiceAccount, audience: str) -> None:
+    answer = issuer.grant(GRANT_TYPE, assertion(account, aud=audience), NOW_MS)
+    assert issuer.knows(str(answer["access_token"]), NOW_MS)
+    assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 100)
+
+
+NOW_S = int(time.time())
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"iss": "somebody@else"}, "invalid_grant"),
+        ({"aud": "http://127.0.0.1:2/token"}, "invalid_grant"),
+        ({"exp": NOW_S - 60, "iat": NOW_S - 120}, "invalid_grant"),
+        ({"iat": NOW_S - 60, "exp": NOW_S + 86_400}, "invalid_grant"),
+        ({"iat": NOW_S + 3000, "exp": NOW_S + 3600}, "invalid_grant"),
+        ({"exp": None}, "invalid_grant"),
+        ({"iat": None}, "invalid_grant"),
+        ({"scope": "https://www.googleapis.com/auth/drive"}, "invalid_scope"),
+        ({"scope": None}, "invalid_scope"),
+    ],
+)
+def test_a_bad_assertion(issuer: Issuer, account: ServiceAccount, changed: dict[str, Any], error: str) -> None:
+    with pytest.raises(GrantRefused) as refused:
+        issuer.grant(GRANT_TYPE, assertion(account, **changed), NOW_MS)
+    assert refused.value.error == error
+
+
+def test_a_forged_assertion(issuer: Issuer, tmp_path: Path) -> None:
+    forger = ServiceAccount.kept(tmp_path, TOKEN_URI)
+    with pytest.raises(GrantRefused, match="Signature"):
+        issuer.grant(GRANT_TYPE, assertion(forger), NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "forge", [lambda t: "", lambda t: "x.y.z", lambda t: t[:-4], lambda t: jwt.encode({}, "", "none")]
+)
+def test_a_broken_assertion(issuer: Issuer, account: ServiceAccount, forge: Callable[[str], str]) -> None:
+    with pytest.raises(GrantRefused):
+        issuer.grant(GRANT_TYPE, forge(assertion(account)), NOW_MS)
+
+
+def test_another_grant_type(issuer: Issuer, account: ServiceAccount) -> None:
+    with pytest.raises(GrantRefused) as refused:
+        issuer.grant("password", assertion(account), NOW_MS)
+    assert refused.value.error == "unsupported_grant_type"
+
+
+def test_a_script_is_used_up_in_order(door: Door) -> None:
+    door.scripts.put(Script("phone-1", [Answer("internal", times=2), Answer("not_found")]))
+    door.scripts.put(Script(EVERYBODY, [Answer("unavailable")]))
+    assert [door.send(GOOD).reply.status for _ in range(5)] == [500, 500, 404, 503, 200]
+    door.scripts.put(Script("phone-1", [Answer("internal")]))
+    door.scripts.put(Script("phone-1", []))
+    assert door.send(GOOD).reply.status == 200
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"answer": "nonsense"},
+        {"answer": "ok", "retry_after": "soon"},
+        {"answer": "ok", "retry_after": "date+"},
+        {"answer": "ok", "times": 0},
+        {"answer": "ok", "delay": 1},
+        {},
+    ],
+)
+def test_a_script_is_checked(step: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"registration": "r", "answers": [step]}, Script)
+
+
+def test_the_ledger_counts_what_phones_show(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for n, (who, tag, accepted) in enumerate([("a", "t", True), ("a", "t", True), ("b", "t", True), ("a", "u", False)]):
+        ledger.append(Arrival(n + 1, NOW_MS, who, 200, "ok", accepted, tag=tag))
+    ledger.close()
+    again = Ledger(tmp_path)
+    assert again.summary() == {"arrivals": 4, "accepted": 3, "shown": 2, "repeated": 1, "answers": {"ok": 4}}
+    assert [a.seq for a in again.since(1, {"registration": "a"}, 9)] == [2, 4]
+    assert [a.seq for a in again.since(0, {"tag": "t"}, 2)] == [1, 2]
+    assert again.next_seq == 5
+    again.close()
+
+
+def test_a_torn_line_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(Arrival(1, NOW_MS, "a", 200, "ok"))
+    ledger.close()
+    with ledger.path.open("ab") as file:
+        file.write(b'{"seq":2,"at')
+    again = Ledger(tmp_path)
+    again.append(Arrival(again.next_seq, NOW_MS, "b", 200, "ok"))
+    again.close()
+    assert [json.loads(line)["seq"] for line in ledger.path.read_text().splitlines()] == [1, 2]

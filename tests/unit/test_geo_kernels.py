@@ -1,0 +1,66 @@
+"""Compiled code: once, kept, and never stale."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import geo
+from geo.checkpoint import pack, unpack
+from geo.fence import Circle
+from geo.index import FenceIndex
+from geo.kernels import DISPATCHERS
+from geo.match import match
+from geo.presence import Presence
+from geo.transitions import PING, advance, switch, tick
+
+_SAY = "from geo.sphere import pair_distance_m; print(pair_distance_m(0.0, 0.0, 0.0, 90.0))"
+
+
+def _signatures() -> dict[str, int]:
+    return {str(dispatcher): len(dispatcher.signatures) for dispatcher in DISPATCHERS}
+
+
+def test_after_warming_nothing_is_compiled_any_more(tmp_path: Path) -> None:
+    geo.warm()
+    before = _signatures()
+    assert all(before.values())
+    index = FenceIndex.build([Circle(fence, 60.0, 25.0, 10.0 * 3**fence, (60, 90)) for fence in range(1, 8)])
+    for name, array in index.arrays().items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = FenceIndex.from_arrays({name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in index.arrays()})
+    for some in (index, mapped):
+        presence = Presence()
+        pings = np.array([(row, 60.0, 25.0, 5.0, 9) for row in range(200)], PING)
+        pings.flags.writeable = some is index
+        advance(presence, some, pings[::2])
+        lat = np.full((4, 2), 60.0)[:, 0]
+        match(some, lat, lat)
+        tick(presence, some, 100_000)
+        unpack(presence, some, 0, pack(presence, some, 0))
+        presence.forget(2)
+        switch(presence, some, FenceIndex.empty(), 100_000)
+    assert _signatures() == before
+
+
+def test_an_edited_constant_in_another_file_is_noticed(tmp_path: Path) -> None:
+    shutil.copytree(Path(geo.__file__).parent, tmp_path / "geo", ignore=shutil.ignore_patterns("__pycache__"))
+    units = tmp_path / "geo" / "units.py"
+
+    def said() -> float:
+        command = [sys.executable, "-c", _SAY]
+        home = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        return float(subprocess.run(command, env=home, cwd=tmp_path, check=True, capture_output=True).stdout)
+
+    first = said()
+    kept = sorted(path.parent.name for path in tmp_path.rglob("*.nbc"))
+    assert kept
+    assert said() == first
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.nbc")) == kept
+    units.write_text(units.read_text().replace("6_371_008.8", "1_000_000.0"))
+    assert abs(said() / first - 1_000_000.0 / 6_371_008.8) < 1e-12

@@ -1,0 +1,54 @@
+"""Blocks: the boundary cases; the machine in the property tests does the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from offers.budget import Blocks
+from offers.errors import LedgerError
+
+
+def test_a_campaign_never_heard_of_has_nothing() -> None:
+    blocks = Blocks()
+    assert (blocks.left(1), blocks.granted(1), blocks.spent(1), blocks.reclaim(1, 5)) == (0, 0, 0, 0)
+    with pytest.raises(LedgerError, match="no coupon left"):
+        blocks.spend(1)
+    with pytest.raises(LedgerError, match="no coupon that could come back"):
+        blocks.refund(1)
+    assert blocks.campaigns() == []
+
+
+def test_the_last_coupon_is_spent_once() -> None:
+    blocks = Blocks()
+    blocks.grant(1, 1)
+    blocks.spend(1)
+    with pytest.raises(LedgerError):
+        blocks.spend(1)
+    blocks.refund(1)
+    blocks.spend(1)
+    assert (blocks.left(1), blocks.spent(1), blocks.granted(1)) == (0, 1, 1)
+
+
+def test_only_what_is_unspent_is_reclaimed() -> None:
+    blocks = Blocks()
+    blocks.grant(1, 5)
+    blocks.spend(1)
+    assert [blocks.reclaim(1, 3), blocks.reclaim(1, 3), blocks.reclaim(1, 3)] == [3, 1, 0]
+    assert (blocks.left(1), blocks.granted(1)) == (0, 1)
+
+
+@pytest.mark.parametrize("move", [Blocks.grant, Blocks.reclaim])
+def test_a_negative_move_is_a_bug(move: object) -> None:
+    assert callable(move)
+    with pytest.raises(LedgerError):
+        move(Blocks(), 1, -1)
+
+
+def test_short_names_blocks_below_the_mark_by_id() -> None:
+    blocks = Blocks()
+    for campaign, coupons in ((9, 1), (2, 2), (5, 3)):
+        blocks.grant(campaign, coupons)
+    assert blocks.short(3) == [2, 9]
+    blocks.spend(5)
+    assert blocks.short(3) == [2, 5, 9]
+    assert blocks.short(0) == []
