@@ -23,7 +23,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _stamp(folder: Path) -> str:
+def stamp(folder: Path) -> str:
     """Hash of every source below *folder*: names and bytes, in order of name."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
@@ -31,7 +31,7 @@ def _stamp(folder: Path) -> str:
     return digest.hexdigest()
 
 
-STAMP = _stamp(Path(__file__).parent)
+STAMP = stamp(Path(__file__).parent)
 DISPATCHERS: list[Any] = []
 """Every kernel of this process, for tests that count signatures."""
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geo.errors import GeoError
 from geo.index import FenceIndex
 from offers.errors import BrokenSnapshot
 from offers.intervals import IntervalTable
@@ -24,6 +25,7 @@ from offers.products import ProductTable
 from offers.snapshot import Postings, Snapshot
 
 PARTS = ("campaigns", "catalogue", "fences")
+POSTINGS = ("ptr", "campaign", "schedule", "hours")
 MAGIC = b"CANDLE01"
 HEAD = 16
 LINE = 64
@@ -66,14 +68,10 @@ def digest(part: Part) -> str:
 
 def encode(snapshot: Snapshot) -> dict[str, bytes]:
     """Part name → bytes, for `PARTS`."""
-    postings = snapshot.postings
     return {
         "campaigns": _pack(
             {
-                "ptr": postings.ptr,
-                "campaign": postings.campaign,
-                "schedule": postings.schedule,
-                "hours": postings.hours,
+                **{name: getattr(snapshot.postings, name) for name in POSTINGS},
                 **_prefixed("hours_", snapshot.hours.arrays()),
                 **_prefixed("schedules_", snapshot.schedules.arrays()),
             },
@@ -89,18 +87,21 @@ def decode(parts: Mapping[str, Part]) -> Snapshot:
     campaigns, rest = _unpack(parts, "campaigns", CampaignsRest)
     products, words = _unpack(parts, "catalogue", tuple[str, ...])
     fences, _ = _unpack(parts, "fences", type(None))
-    return Snapshot(
-        fences=FenceIndex.from_arrays(_stripped("index_", fences)),
-        fence_store=fences["store"],
-        postings=Postings(campaigns["ptr"], campaigns["campaign"], campaigns["schedule"], campaigns["hours"]),
-        campaigns=rest.campaigns,
-        hours=IntervalTable(**_stripped("hours_", campaigns)),
-        schedules=IntervalTable(**_stripped("schedules_", campaigns)),
-        from_ms=rest.from_ms,
-        until_ms=rest.until_ms,
-        products=ProductTable(products, words),
-        skipped=rest.skipped,
-    )
+    try:
+        return Snapshot(
+            fences=FenceIndex.from_arrays(_stripped("index_", fences)),
+            fence_store=fences["store"],
+            postings=Postings(**{name: campaigns[name] for name in POSTINGS}),
+            campaigns=rest.campaigns,
+            hours=IntervalTable(**_stripped("hours_", campaigns)),
+            schedules=IntervalTable(**_stripped("schedules_", campaigns)),
+            from_ms=rest.from_ms,
+            until_ms=rest.until_ms,
+            products=ProductTable(products, words),
+            skipped=rest.skipped,
+        )
+    except (KeyError, TypeError, GeoError) as error:
+        raise BrokenSnapshot(f"the parts of the snapshot lack an array: {error}") from error
 
 
 def _prefixed(prefix: str, arrays: Arrays) -> Arrays:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from offers.affinity import terms as affinity_terms
 from offers.eligible import Candidate, Moment
 
+# Enough to tell tastes apart; what lies beyond is rounding, and rounding must not choose.
+DIGITS = 6
+
 Terms = dict[str, float | int]
 
 
@@ -30,7 +33,7 @@ def scored(candidate: Candidate, moment: Moment) -> Scored:
     affinity = affinity_terms(moment.profile, campaign, moment.cross_retailer)
     terms: Terms = {
         "priority": campaign.priority,
-        "affinity": math.fsum(affinity.values()),
+        "affinity": round(math.fsum(affinity.values()), DIGITS),
         **affinity,
         "worth_minor": campaign.worth_minor,
         "distance_m": candidate.distance_m,

@@ -57,8 +57,6 @@ class FcmChannel:
         """See `Channel`. At most one arrival at FCM, or two when the first was answered 401."""
         if not push.registration:
             return Outcome(Verdict.DEAD_REGISTRATION, detail="empty registration")
-        if push.expires_ms <= now_ms:
-            return Outcome(Verdict.EXPIRED, detail="before sending")
         at = _Since(now_ms)
         outcome = await self._send(push, at)
         log.debug(

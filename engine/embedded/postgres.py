@@ -6,16 +6,14 @@ a machine set DATABASE_URL.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from engine.embedded.child import Command, tail
+from engine.embedded.orphan import end_orphan
 from engine.embedded.server import Server, server_environ
 from engine.errors import ServerError
 
@@ -60,7 +58,8 @@ class PostgresServer(Server):
         if not self.folder.exists():
             self._initialise()
         self._check_version()
-        self._clear_stale_pid()
+        # A stale file would stop the start too, should a stranger have that pid today.
+        end_orphan(self.folder / "postmaster.pid", self.folder, signal.SIGQUIT)
 
     def _initialise(self) -> None:
         """Run initdb aside and rename, so that an interrupted start leaves no half a database behind."""
@@ -106,18 +105,6 @@ class PostgresServer(Server):
                 "dump it with the old version and load it into a new data folder"
             )
 
-    def _clear_stale_pid(self) -> None:
-        """A killed PostgreSQL leaves its pid file; a stranger who has that pid today would stop the start.
-
-        We hold the directory's lock, so a live PostgreSQL here can only be an orphan (its owner was killed
-        where PR_SET_PDEATHSIG does not exist, or just now): it is stopped first.
-        """
-        pid_file = self.folder / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-            pid = int(pid_file.read_text().splitlines()[0])
-            _end(pid, str(self.folder))
-            pid_file.unlink()
-
     def _command(self) -> Command:
         short = len(str(self.home.root)) <= _LONGEST_SOCKET_FOLDER
         options = {
@@ -141,25 +128,3 @@ class PostgresServer(Server):
         except FileNotFoundError:
             return False
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
-
-
-def _command_line(pid: int) -> str:
-    """Command line of a process, empty when it is gone or a zombie."""
-    if Path("/proc/self").exists():  # small containers have no ps
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        return ""
-    done = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)  # noqa: S603, S607
-    return done.stdout.decode(errors="replace")
-
-
-def _end(pid: int, folder: str, timeout_s: float = 10.0) -> None:
-    """End process *pid* if it serves *folder*, and wait until it is gone."""
-    deadline = time.monotonic() + timeout_s
-    number = signal.SIGQUIT
-    while folder in _command_line(pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        time.sleep(0.02)
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL

@@ -8,12 +8,14 @@ import socket
 from pathlib import Path
 
 from engine.embedded.child import Command
+from engine.embedded.orphan import end_orphan
 from engine.embedded.server import Server, server_environ
 
 _SETTINGS = {
     "bind": "127.0.0.1",
     "protected-mode": "yes",
     "daemonize": "no",
+    "set-proc-title": "no",  # the command line names the folder, by which an orphan is recognised
     "databases": "64",
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -39,11 +41,16 @@ class ValkeyServer(Server):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "valkey.pid"
+
     def _prepare(self) -> None:
         self._own(self.folder)
+        end_orphan(self._pid_file, self.folder, signal.SIGTERM)
 
     def _command(self) -> Command:
-        options = {**_SETTINGS, "port": str(self.port), "dir": str(self.folder)}
+        options = {**_SETTINGS, "port": str(self.port), "dir": str(self.folder), "pidfile": str(self._pid_file)}
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         return Command(
             argv=[str(self.home.valkey), *flags],

@@ -74,8 +74,9 @@ class StepResult:
 
 
 def derived(*parts: object) -> UUID:
-    """A UUID that is a function of *parts*: xxh3-128 of their text, joined by a byte no id may contain, marked as RFC 9562
-    version 8 (which Python 3.11's own constructor does not know)."""
+    """A UUID that is a function of *parts*: xxh3-128 of their text, joined by a byte no id may contain.
+
+    Marked as RFC 9562 version 8, which Python 3.11's own constructor does not know."""
     text = "\0".join(part.hex if isinstance(part, UUID) else str(part) for part in parts)
     raw = bytearray(xxhash.xxh3_128_digest(text.encode()))
     raw[6] = raw[6] & 0x0F | 0x80

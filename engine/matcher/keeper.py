@@ -21,6 +21,7 @@ from engine.matcher.cycle import Cycle
 from engine.matcher.grants import lease, to_return
 from engine.matcher.ownership import Ownership
 from engine.matcher.recover import Owned, Recovery
+from engine.matcher.retention import CLEAN_EVERY_S, clean
 from engine.matcher.snapshots import Snapshots
 from engine.postgres import queries
 from engine.postgres.pool import LOST
@@ -66,6 +67,7 @@ class Keeper:
                     tasks.create_task(self._every(FACTS_EVERY_S, self.facts_and_budgets, stop)),
                     tasks.create_task(self._every(TICK_EVERY_S, self.ownership_and_ticks, stop)),
                     tasks.create_task(self._every(COMPILE_EVERY_S, self._snapshots.compile_if_changed, stop)),
+                    tasks.create_task(self._every(CLEAN_EVERY_S, self._clean, stop)),
                 ]
                 await self._cycle.run(stop)
                 for chore in chores:
@@ -82,6 +84,9 @@ class Keeper:
                 log.warning("keeper.waits", chore=chore.__name__, why=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(min(1.0, 5 * period_s))
             await asyncio.sleep(period_s)
+
+    async def _clean(self) -> None:
+        await clean(self._pool, self._snapshots.folder)
 
     # ── ownership, ticks ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,7 +34,7 @@ class Snapshots:
 
     def __init__(self, pool: asyncpg.Pool, folder: Path, clock: Clock) -> None:
         self._pool = pool
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self.loaded: dict[int, Snapshot] = {}
         self.newest = 0
@@ -87,12 +87,12 @@ class Snapshots:
         if latest is not None and latest["manifest"] == manifest:
             return
         for name, content in parts.items():
-            await asyncio.to_thread(_write, self._folder / manifest[name], content)
+            await asyncio.to_thread(_write, self.folder / manifest[name], content)
         revision = await queries.snapshots.publish(connection, manifest=manifest)
         log.info("snapshot.published", revision=revision, campaigns=len(snapshot.campaigns), parts=manifest)
 
     async def _load(self, manifest: dict[str, str]) -> Snapshot:
-        parts = {name: _map(self._folder / file) for name, file in manifest.items()}
+        parts = {name: _map(self.folder / file) for name, file in manifest.items()}
         return await asyncio.to_thread(decode, parts)
 
 

@@ -12,6 +12,7 @@ from engine.standin import rules, shape
 from engine.standin.google import Reply, denied, unauthenticated, unreadable
 from engine.standin.issuer import PROJECT, Issuer
 from engine.standin.ledger import Arrival, Ledger
+from engine.standin.limits import Limits
 from engine.standin.message import Message, SendRequest, tag_of
 from engine.standin.script import FAULTS, Answer, Scripts
 
@@ -29,25 +30,35 @@ class Done:
 class Fcm:
     """One project's send method. Times are engine time, epoch ms, given by the caller."""
 
-    def __init__(self, issuer: Issuer, ledger: Ledger, scripts: Scripts) -> None:
+    def __init__(self, issuer: Issuer, ledger: Ledger, scripts: Scripts, limits: Limits) -> None:
         self._issuer = issuer
         self._ledger = ledger
         self._scripts = scripts
+        self._limits = limits
 
     def send(self, project: str, authorization: str, body: bytes, now_ms: int) -> Done:
-        """Judge one arrival in Google's order: bearer, project, names and types, values; then the script."""
+        """Judge one arrival in Google's order: bearer, project, quota, names and types, values; then the script."""
         request = shape.read(body)
-        refusal = self._door(project, authorization, now_ms)
+        message = request.message if isinstance(request, SendRequest) and request.message else Message()
+        refusal = self._door(project, authorization, now_ms) or self._project_quota(now_ms)
         if refusal is None:
             refusal = unreadable(request) if isinstance(request, list) else rules.refusal_of(request)
-        message = request.message if isinstance(request, SendRequest) else None
-        if refusal is not None or message is None:
-            assert refusal is not None
+        refusal = refusal or self._device_quota(message, now_ms)
+        if refusal is not None:
             self._record(message, now_ms, Arrival(0, 0, "", refusal.status, "refused"))
             return Done(refusal)
         if isinstance(request, SendRequest) and request.validate_only:
             return self._named(message, now_ms, "validated", accepted=False)
         return self._scripted(message, now_ms)
+
+    def _project_quota(self, now_ms: int) -> Reply | None:
+        return _full("quota_project", self._limits.project_full_for_ms(now_ms))
+
+    def _device_quota(self, message: Message, now_ms: int) -> Reply | None:
+        kind, registration = rules.target_of(message)
+        if kind not in {"token", "fid"}:
+            return None
+        return _full("quota_device", self._limits.device_full_for_ms(registration, now_ms))
 
     def _door(self, project: str, authorization: str, now_ms: int) -> Reply | None:
         kind, _, bearer = authorization.partition(" ")
@@ -73,9 +84,8 @@ class Fcm:
         self._record(message, now_ms, Arrival(0, 0, "", 200, answer, accepted, name=name))
         return Done(Reply(200, msgspec.json.encode({"name": name})))
 
-    def _record(self, message: Message | None, now_ms: int, verdict: Arrival) -> None:
+    def _record(self, message: Message, now_ms: int, verdict: Arrival) -> None:
         """Complete *verdict* (status, answer, accepted, name) with what the request said, and append it."""
-        message = message or Message()
         kind, registration = rules.target_of(message)
         life_s = rules.ttl_s(message)
         arrival = msgspec.structs.replace(
@@ -90,6 +100,14 @@ class Fcm:
             data=message.data or {},
         )
         self._ledger.append(arrival)
+
+
+def _full(answer: str, wait_ms: int) -> Reply | None:
+    """The script's quota answer with the time until there is room; None when there is."""
+    reply = FAULTS[answer].reply
+    if wait_ms == 0 or reply is None:
+        return None
+    return Reply(reply.status, reply.body, {"Retry-After": str(-(-wait_ms // 1000))}, reply.kind)
 
 
 def _dated(reply: Reply, answer: Answer, now_ms: int) -> Reply:

@@ -136,6 +136,6 @@ def _key_in(path: Path) -> RSAPrivateKey | None:
 def _write(path: Path, text: str) -> None:
     """Aside, then renamed: a sender that starts at this moment reads the old file or the new one."""
     aside = path.with_suffix(".tmp")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w") as file:
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     aside.rename(path)

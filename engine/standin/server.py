@@ -21,6 +21,7 @@ from engine.standin.fcm import Fcm
 from engine.standin.google import Reply
 from engine.standin.issuer import GrantRefused, Issuer, ServiceAccount
 from engine.standin.ledger import Ledger
+from engine.standin.limits import Limits
 from engine.standin.script import Script, Scripts
 
 FILTERS = ("registration", "tag", "answer", "status", "kind")
@@ -84,7 +85,7 @@ class _Pages:
     def __init__(self, stand_in: StandIn, clock: Clock) -> None:
         self._it = stand_in
         self._clock = clock
-        self._fcm = Fcm(stand_in.issuer, stand_in.ledger, stand_in.scripts)
+        self._fcm = Fcm(stand_in.issuer, stand_in.ledger, stand_in.scripts, Limits())
 
     async def token(self, request: web.Request) -> web.Response:
         form = await request.post()

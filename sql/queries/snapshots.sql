@@ -46,6 +46,10 @@ WHERE state = 'scheduled' AND starts_at <= candlemaker_now();
 UPDATE campaign SET state = 'ended', version = version + 1, updated_at = candlemaker_now()
 WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now();
 
+-- name: manifests
+-- Files that are still named.
+SELECT manifest FROM snapshot;
+
 -- name: forget_old
 -- Snapshots older than a day of which a newer one exists; their files may go.
 DELETE FROM snapshot

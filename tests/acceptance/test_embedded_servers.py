@@ -17,7 +17,12 @@ import asyncpg
 import pytest
 import redis
 
+from engine.embedded.child import Command, spawn
+from engine.embedded.home import settle, unprivileged
+from engine.embedded.postgres import PostgresServer
+from engine.embedded.server import server_environ
 from engine.embedded.servers import EmbeddedServers, borrowed, running
+from engine.embedded.valkey import ValkeyServer
 from engine.errors import ServerError
 from engine.postgres.migrate import migrate
 from engine.postgres.pool import ENGINE, LOST, TENANT, connect
@@ -289,7 +294,31 @@ def test_a_server_that_cannot_start_says_why(fresh: Settings) -> None:
 def test_a_stale_pid_file_of_a_stranger_does_not_stop_the_start(fresh: Settings) -> None:
     with EmbeddedServers(fresh):
         pass
-    stale = fresh.data / "postgres" / "postmaster.pid"
-    stale.write_text(f"{os.getppid()}\n{fresh.data}/postgres\n1\n1\n\n127.0.0.1\n1 1\nready\n")
-    with EmbeddedServers(fresh) as servers:
-        assert servers["postgres"].pid
+    # PostgreSQL minds only strangers of its own account.
+    stranger = spawn(Command(["sleep", "60"], env=server_environ(), account=unprivileged()))
+    try:
+        for name in ("postgres/postmaster.pid", "valkey/valkey.pid"):
+            (fresh.data / name).write_text(f"{stranger.pid}\n{fresh.data}/postgres\n1\n1\n\n127.0.0.1\n1 1\nready\n")
+        with EmbeddedServers(fresh) as servers:
+            assert not servers.dead()
+        assert stranger.poll() is None, "left alone"
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("kind", [PostgresServer, ValkeyServer])
+def test_an_orphan_ends_before_its_successor_starts(
+    open_folder: Path, kind: type[PostgresServer] | type[ValkeyServer]
+) -> None:
+    """Two servers on the same files would destroy them."""
+    home = settle(open_folder / "data")
+    orphan, successor = kind(home), kind(home)
+    try:
+        orphan.start()
+        successor.start()
+        assert orphan.pid is None
+        assert successor.pid is not None
+    finally:
+        orphan.stop()
+        successor.stop()

@@ -69,7 +69,15 @@ def up(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-        wait_until(lambda: not processes_of(settings.data))
+        _nothing_is_left(settings.data)
+
+
+def _nothing_is_left(data: Path) -> None:
+    try:
+        wait_until(lambda: not processes_of(data), 15)
+    finally:
+        for pid in processes_of(data):  # ours, and the test fails for it
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

@@ -184,7 +184,13 @@ async def test_nothing_is_sent_after_expiry(rig: Rig) -> None:
     late = replace(push("phone-late"), expires_ms=CLOCK.now_ms())
     assert (await rig.send(late)).verdict is Verdict.EXPIRED
     assert rig.arrivals(late) == []
-    assert rig.stand_in.issuer.grants == 0, "not even a token is fetched for it"
+
+
+async def test_nothing_is_sent_after_expiry_with_a_token_at_hand(rig: Rig) -> None:
+    await rig.send(push("warm"))
+    late = replace(push("phone-late"), expires_ms=CLOCK.now_ms())
+    assert (await rig.send(late)).verdict is Verdict.EXPIRED
+    assert rig.arrivals(late) == []
 
 
 async def test_a_faulty_payload_never_reaches_the_wire(rig: Rig) -> None:

@@ -1,7 +1,7 @@
 """Walks drawn as text: what a picture says happened.
 
-One column (a character and a blank) is 10 m east, one line 10 m south, anywhere near Helsinki. `A`..`Z` are centres of fences, `a`..`z` the fixes in
-alphabetical order, anything else is scenery.
+One column (a character and a blank) is 10 m east, one line 10 m south, anywhere near Helsinki. `A`..`Z` are
+centres of fences, `a`..`z` the fixes in alphabetical order, anything else is scenery.
 """
 
 from __future__ import annotations

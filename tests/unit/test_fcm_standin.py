@@ -17,6 +17,7 @@ from engine.channels.push import Verdict
 from engine.standin.fcm import Done, Fcm
 from engine.standin.issuer import EMAIL, GOOGLE_AUDIENCE, GRANT_TYPE, PROJECT, GrantRefused, Issuer, ServiceAccount
 from engine.standin.ledger import Arrival, Ledger
+from engine.standin.limits import HOUR_MS, MINUTE_MS, Limits
 from engine.standin.script import EVERYBODY, Answer, Script, Scripts
 
 NOW_MS = 1_764_000_000_000
@@ -61,7 +62,8 @@ class Door:
 def door(account: ServiceAccount, issuer: Issuer, tmp_path: Path) -> Iterator[Door]:
     ledger, scripts = Ledger(tmp_path), Scripts()
     bearer = str(issuer.grant(GRANT_TYPE, assertion(account), NOW_MS)["access_token"])
-    yield Door(Fcm(issuer, ledger, scripts), bearer, ledger, scripts)
+    limits = Limits(project_a_minute=300)
+    yield Door(Fcm(issuer, ledger, scripts, limits), bearer, ledger, scripts)
     ledger.close()
 
 
@@ -270,3 +272,34 @@ def test_a_torn_line_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> Non
     again.append(Arrival(again.next_seq, NOW_MS, "b", 200, "ok"))
     again.close()
     assert [json.loads(line)["seq"] for line in ledger.path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_device_takes_240_a_minute(door: Door) -> None:
+    assert {door.send(GOOD).reply.status for _ in range(240)} == {200}
+    reply = door.send(GOOD).reply
+    outcome = classify(reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.body, NOW_MS)
+    assert (outcome.verdict, outcome.retry_after_s) == (Verdict.DEVICE_BACKOFF, 60.0)
+    assert door.send({"token": "phone-2"}).reply.status == 200
+
+
+def test_a_project_has_its_quota_and_refusals_for_shape_count(door: Door) -> None:
+    assert {door.send({"token": f"phone-{n}"}).reply.status for n in range(299)} == {200}
+    assert door.send({"nonsense": 1}).reply.status == 400
+    reply = door.send({"token": "phone-x"}).reply
+    assert classify(reply.status, {}, reply.body, NOW_MS).verdict is Verdict.LANE_PAUSE
+
+
+def test_windows_open_with_the_first_message_and_429_does_not_count() -> None:
+    limits = Limits(device_a_minute=2)
+    at_ms = NOW_MS + 59_000
+    assert [limits.device_full_for_ms("r", at_ms + ms) for ms in (0, 1000, 2000, 59_999)] == [0, 0, 58_000, 1]
+    assert limits.device_full_for_ms("r", at_ms + MINUTE_MS) == 0
+    assert limits.device_full_for_ms("other", at_ms) == 0
+
+
+def test_a_device_takes_5000_an_hour() -> None:
+    limits = Limits()
+    times_ms = [NOW_MS + n * 300 for n in range(5001)]
+    waits = [limits.device_full_for_ms("r", at_ms) for at_ms in times_ms]
+    assert waits[:5000] == [0] * 5000
+    assert waits[5000] == HOUR_MS - (times_ms[5000] - NOW_MS)

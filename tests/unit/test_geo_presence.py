@@ -53,7 +53,7 @@ def test_freed_visits_are_used_again() -> None:
 
 
 def test_growing_keeps_everything() -> None:
-    presence, index = _crowd(fences=2, rows=10)
+    presence, _ = _crowd(fences=2, rows=10)
     before = [(presence.position(row), presence.visits(row)) for row in range(10)]
     presence.reserve(50_000)
     assert [(presence.position(row), presence.visits(row)) for row in range(10)] == before

@@ -103,3 +103,14 @@ def test_a_missing_cut_or_foreign_part_is_refused(live: Snapshot, name: str) -> 
         if other != name:
             with pytest.raises(BrokenSnapshot):
                 decode({**parts, name: parts[other]})
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("fences", b"store"), ("fences", b"index_lat"), ("campaigns", b"hours_ptr"), ("catalogue", b"retailer")],
+)
+def test_a_part_without_one_of_its_arrays_is_refused(live: Snapshot, name: str, array: bytes) -> None:
+    parts = encode(live)
+    renamed = parts[name].replace(array, array[:-1] + b"?", 1)
+    with pytest.raises(BrokenSnapshot, match="lack an array"):
+        decode({**parts, name: renamed})
