@@ -28,11 +28,14 @@ from engine.embedded.server import Server, free_port
 from engine.embedded.servers import EmbeddedServers
 from engine.errors import CandlemakerError, ServerError
 from engine.http.keys import ensure_admin_key
+from engine.log.keys import PARTITIONS
+from engine.postgres import queries
 from engine.postgres.migrate import migrate
+from engine.postgres.pool import connect
 from engine.settings import PREFIX, Settings
 
 ROLES = ("api", "matcher", "sender")
-READY_S = 90.0  # numba compiles its kernels on the first start of a fresh machine
+READY_S = 180.0  # numba compiles its kernels on the first start of a fresh machine
 DRAIN_S = 25.0
 _WATCH_S = 0.05
 _PROBE_S = 2.0
@@ -55,7 +58,7 @@ class _Part:
 class Stack:
     """Servers (unless the settings name yours) and roles, each restarted when it dies, stopped in order.
 
-    `async with Stack(settings) as stack` returns once the API answers /readyz. `settings.port` 0 means a free
+    `async with Stack(settings) as stack` returns once the API is ready and every partition is owned. `settings.port` 0 means a free
     one; `stack.settings` has every address filled in. *logs* is a folder for the roles' output.
     """
 
@@ -133,6 +136,8 @@ class Stack:
         self._watcher = asyncio.create_task(self._watch())
         if "api" in self._parts:
             await self.ready()
+        if "matcher" in self._parts:
+            await self.matching()
 
     def start_role(self, name: str) -> None:
         """Start one more process, watched from now on: `matcher-2` is a second matcher."""
@@ -152,6 +157,18 @@ class Stack:
             if time.monotonic() > deadline:
                 raise ServerError(f"the API at {self.url} is not ready after {timeout_s:.0f} s{self._why('api')}")
             await asyncio.sleep(_WATCH_S)
+
+    async def matching(self, timeout_s: float = READY_S) -> None:
+        """Return when every partition has an owner, so that no ping is refused for want of one."""
+        deadline = time.monotonic() + timeout_s
+        session = await connect(self.settings)
+        try:
+            while await queries.doctor.owned(session) < PARTITIONS:
+                if time.monotonic() > deadline:
+                    raise ServerError(f"partitions are without owner after {timeout_s:.0f} s{self._why('matcher')}")
+                await asyncio.sleep(_WATCH_S)
+        finally:
+            await session.close()
 
     def hurry(self) -> None:
         """Cut a running `stop` short: the roles are killed. Nothing acknowledged is lost, only time."""

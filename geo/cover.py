@@ -3,8 +3,8 @@
 Those points do not fill the cell's hexagon exactly: descendants stick out over its sides. They stay within
 `_SPREAD` circumradii of its centre. (In the plane the bound is √3/√7 · Σ 7^(-i/2) = 1.053; 1.064 was the
 worst found by descending to the farthest leaves of 1,200 cells of res 5-9, random ones and the neighbourhoods
-of all pentagons.) The neighbours' circumradii differ by at most 1.1 % from that of a hexagon amid them, by 23
-% from that of a pentagon. A test descends to random leaves around pentagons, poles and ±180°.
+of all pentagons.) The cells around a hexagon are at most 1.1 % larger than it, those around a pentagon 23 %.
+A test descends to the farthest leaves, also around pentagons, poles and ±180°.
 """
 
 from __future__ import annotations

@@ -96,6 +96,12 @@ class Presence:
         rows: Ints = np.sort(used["row"][(used["fence"] == fence) & (used["row"] != NOBODY)])
         return rows
 
+    def idle(self, before_ms: int) -> Ints:
+        """i4[n]: rows whose last fix is earlier than *before_ms*, ascending; rows never heard of are not among them."""
+        at_ms = self.customers["at_ms"][: self.rows]
+        rows: Ints = np.flatnonzero((at_ms != NEVER) & (at_ms < before_ms)).astype(np.int32)
+        return rows
+
     def forget(self, row: int) -> Records:
         """Wipe fix, watermark and visits of one customer; TRANSITION[n], their exits (reason forgotten) at
         the last confirmed moment.

@@ -62,11 +62,12 @@ class Bearer:
 
     async def _fetched(self, now_ms: int) -> None:
         if self._failure is not None and now_ms < self._failure_end_ms:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         # Shielded: a caller that gives up must not cancel the fetch the others wait for.
         await asyncio.shield(self._start(now_ms))
         if self._failure is not None:
-            raise self._failure
+            # One error is raised to many; without this its traceback would grow with each of them.
+            raise self._failure.with_traceback(None)
 
     def _start(self, now_ms: int) -> asyncio.Task[None]:
         if self._fetching is None or self._fetching.done():

@@ -46,6 +46,7 @@ class Vendor:
             raise SettingError(f"{name}: no usable service-account file ({type(error).__name__})") from None
         self._credentials: Any = self._fcm.credentials
         self._session = requests.Session()
+        # google-auth has no public name for the file's token_uri.
         self._session.trust_env = not on_loopback(self._credentials._token_uri)
 
     def message(self, parts: Parts) -> bytes:

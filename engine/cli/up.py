@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 async def up(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the second one hurries."""
+    """Run until SIGTERM, SIGINT or SIGHUP; a second one hurries."""
     stack = Stack(settings)
     with contextlib.suppress(asyncio.CancelledError):
         _listen(stack)
@@ -42,7 +42,7 @@ def _listen(stack: Stack) -> None:
         else:
             stack.hurry()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # SIGHUP: the terminal was closed
         loop.add_signal_handler(number, hear, number)
 
 

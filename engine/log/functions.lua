@@ -1,11 +1,12 @@
 #!lua name=candlemaker
 
--- append(KEYS log, meta; ARGV bound_bytes, kind, payload) -> entry id
--- Refuses when the log has no epoch yet (its owner has not opened it) or is at its bound; never trims, for
--- trimming here would drop entries nobody has read. `c` is the running total, so that trimming knows its bytes.
+-- append(KEYS log, meta; ARGV bound_bytes, kind, payload[, epoch]) -> entry id
+-- Refuses when the log has no epoch yet (its owner has not opened it), when it is not the log the caller means, or
+-- when it is at its bound; never trims, for trimming here would drop entries nobody has read. `c` is the running
+-- total, so that trimming knows its bytes.
 local function append(keys, argv)
     local known = redis.call('HMGET', keys[2], 'epoch', 'total', 'base')
-    if not known[1] then
+    if not known[1] or (argv[4] and argv[4] ~= known[1]) then
         return redis.error_reply('NOLOG the log has not been opened by its owner')
     end
     local size = #argv[3] + 64

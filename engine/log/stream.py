@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from engine.errors import ServerError
+from engine.errors import CandlemakerError, ServerError
 from engine.log.entries import Entry, EntryKind, Payload, decode, encode
 from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of
+from engine.log.valkey import ResponseError, load_functions
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,14 @@ class LogStatus:
     epoch: str
     last: int
     trimmed: int
+
+
+class LogLost(CandlemakerError):
+    """The log this owner knows is gone: drop the partition, open a new log, remember the reset."""
+
+    def __init__(self, p: int) -> None:
+        super().__init__(f"the log of partition {p} is gone")
+        self.p = p
 
 
 class Log:
@@ -40,9 +50,28 @@ class Log:
             found[names[name]] = [self._entry(raw_id, fields) for page in pages for raw_id, fields in page]
         return found
 
-    async def append(self, p: int, kind: EntryKind, payload: Payload) -> None:
-        """Append an entry of the owner's; the bound is for traffic, not for the owner."""
-        await self._client.fcall("candlemaker_append", 2, log_key(p), meta_key(p), 0, kind.value, encode(payload))
+    async def append(self, p: int, log_epoch: str, kind: EntryKind, payload: Payload) -> None:
+        """Append an entry of the owner's; the bound is for traffic, not for the owner.
+
+        LogLost: the log of that name is not there any more."""
+        arguments = (0, kind.value, encode(payload), log_epoch)
+        try:
+            await self._client.fcall("candlemaker_append", 2, log_key(p), meta_key(p), *arguments)
+        except ResponseError as error:
+            if str(error).startswith("NOLOG") or "unction not found" in str(error):
+                raise LogLost(p) from error
+            raise
+
+    async def prepare(self) -> None:
+        """Put the log's functions into the server, which may have come back empty."""
+        await load_functions(self._client)
+
+    async def rewrite(self) -> None:
+        """Let the server rewrite its append-only file, so that trimmed positions leave the disk too.
+
+        A server that keeps no such file, or is not ours to ask, says no: then its operator decides."""
+        with contextlib.suppress(ResponseError):
+            await self._client.bgrewriteaof()
 
     async def status(self, p: int) -> LogStatus:
         """Epoch ('' where there is no log), last entry ever written, last entry trimmed."""

@@ -63,6 +63,8 @@ class Cycle:
         """Partition → campaigns that held an offer back for want of a coupon; the keeper leases more."""
         self.low: dict[int, set[int]] = {}
         """Partition → campaigns whose block will be spent soon."""
+        self.leaving: set[int] = set()
+        """Partitions to hand over after this turn."""
 
     def take(self, owned: Owned) -> None:
         """Begin to match a recovered partition."""
@@ -108,6 +110,15 @@ class Cycle:
                     _MATCHED.inc(len(entries))
         await self.flush(self._due())
         await self._checkpoint_oldest()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Hand over partitions beyond our share: everything committed, the checkpoint as young as can be."""
+        while self.leaving:
+            p = self.leaving.pop()
+            if p in self.owned:
+                await self._checkpoint(p)
+                self.drop({p}, "fair share")
 
     def _due(self) -> list[int]:
         """Partitions somebody waits for, and those whose position has not moved for a second."""
@@ -120,7 +131,7 @@ class Cycle:
 
     async def flush(self, partitions: list[int]) -> None:
         """Commit the named partitions; those that have another owner are dropped, the rest is tried again."""
-        while partitions:
+        while partitions := [p for p in partitions if p in self.owned]:
             shares = [self._share(p) for p in partitions]
             try:
                 with _COMMIT.time():
@@ -128,7 +139,6 @@ class Cycle:
                         repeated = await commit(connection, shares, self.coupon_key)
             except NotMine as lost:
                 self.drop(lost.partitions, "another owner")
-                partitions = [p for p in partitions if p not in lost.partitions]
                 continue
             except (*LOST, TimeoutError, asyncpg.PostgresError) as error:
                 # Committed or not, the position in the database tells; recovery re-reads it.
@@ -145,7 +155,9 @@ class Cycle:
     async def _committed(self, shares: list[Share], repeated: frozenset[object]) -> None:
         decisions = 0
         for share in shares:
-            owned = self.owned[share.p]
+            owned = self.owned.get(share.p)
+            if owned is None or owned.epoch != share.epoch:  # dropped meanwhile: recovery reads what was committed
+                continue
             owned.committed = share.becomes
             self._committed_at[share.p] = time.monotonic()
             self._found[share.p] = StepResult()

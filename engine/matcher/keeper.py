@@ -13,9 +13,9 @@ import asyncpg
 import structlog
 
 from engine.errors import ServerError, Zombie
-from engine.log.entries import EntryKind, Fact, Reclaim, Switch
+from engine.log.entries import EntryKind, Fact, Payload, Reclaim, Switch
 from engine.log.keys import PARTITIONS
-from engine.log.stream import Log
+from engine.log.stream import Log, LogLost
 from engine.log.valkey import RedisError
 from engine.matcher.cycle import Cycle
 from engine.matcher.grants import lease, to_return
@@ -87,6 +87,7 @@ class Keeper:
 
     async def _clean(self) -> None:
         await clean(self._pool, self._snapshots.folder)
+        await self._stream.rewrite()
 
     # ── ownership, ticks ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,22 +100,31 @@ class Keeper:
         await self._give_up_beyond(share)
         await self._take_up_to(share)
         for owned in list(self._cycle.owned.values()):
-            await self._stream.append(owned.state.p, EntryKind.TICK, None)
+            await self._append(owned, EntryKind.TICK, None)
 
     async def _give_up_beyond(self, share: int) -> None:
-        for p in sorted(self._ownership.held)[share:]:
-            if p in self._cycle.owned:
-                await self._cycle.flush([p])
-            self._cycle.drop({p}, "fair share")
+        """Ask the cycle to finish what is beyond our share; unlock what it has finished."""
+        beyond = set(sorted(self._ownership.held)[share:])
+        self._cycle.leaving = beyond & self._cycle.owned.keys()
+        for p in beyond - self._cycle.owned.keys():
             await self._ownership.unlock(p)
 
     async def _take_up_to(self, share: int) -> None:
+        if len(self._cycle.owned) < share:
+            await self._stream.prepare()
         for p in range(PARTITIONS):
             if p in self._cycle.owned:
                 continue
             mine = p in self._ownership.held
             if mine or (len(self._ownership.held) < share and await self._ownership.try_lock(p)):
                 await self._take(p)
+
+    async def _append(self, owned: Owned, kind: EntryKind, payload: Payload) -> None:
+        """Append to a partition's log; one whose log is gone is dropped, and taken anew with a new log."""
+        try:
+            await self._stream.append(owned.state.p, owned.log_epoch, kind, payload)
+        except LogLost as error:
+            self._cycle.drop({error.p}, str(error))
 
     async def _take(self, p: int) -> None:
         try:
@@ -135,7 +145,7 @@ class Keeper:
             if self._switched.get(p, 0) < revision:
                 await self._lease_new(owned, revision)
                 await self._append_facts()
-                await self._stream.append(p, EntryKind.SWITCH, Switch(revision))
+                await self._append(owned, EntryKind.SWITCH, Switch(revision))
                 self._switched[p] = revision
         await self._feed_starved()
 
@@ -150,7 +160,7 @@ class Keeper:
         for p, facts in pages.items():
             one = owned.get(p)
             if one is not None and one.facts_appended == after[p]:
-                await self._stream.append(p, EntryKind.FACTS, facts)
+                await self._append(one, EntryKind.FACTS, facts)
                 one.facts_appended = facts[-1].seq
 
     async def _lease_new(self, owned: Owned, revision: int) -> None:
@@ -169,7 +179,7 @@ class Keeper:
             await lease(self._pool, owned, starved, starving=True)
             for campaign, coupons in to_return(owned, starving - starved).items():
                 if self._may_ask(p, -campaign):
-                    await self._stream.append(p, EntryKind.RECLAIM, Reclaim(campaign, coupons))
+                    await self._append(owned, EntryKind.RECLAIM, Reclaim(campaign, coupons))
 
     def _may_ask(self, p: int, campaign: int) -> bool:
         """Once a second for each partition and campaign: an exhausted budget is not asked in every turn."""

@@ -27,6 +27,11 @@ from offers.snapshot import Snapshot
 EVENT_AGE_MS = 120_000
 """A ping older than this when it reached the log makes no offer (invariant: no push on a stale ping)."""
 
+IDLE_MS = 24 * 3_600_000
+FORGET_EVERY_MS = 60_000
+TICK_MS = 1_000
+"""Ticks come once a second; one of them a minute looks for customers idle for a day."""
+
 
 def step(
     state: State,
@@ -115,12 +120,15 @@ class _Step:
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self, entry: Entry) -> None:
-        """Silent phones: dwell reached, visits timed out."""
+        """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
         found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
         for row, transitions in groupby(found, key=lambda t: int(t["row"])):
             position = self.state.presence.position(row)
             assert position is not None, "a visit without a position"
             self._transitions(entry, list(transitions), ("tick", entry.position), position[:2])
+        if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
+            for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
+                self.state.presence.forget(int(row))
 
     def _search(self, entry: Entry) -> None:
         event = entry.payload

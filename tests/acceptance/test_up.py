@@ -46,6 +46,19 @@ def _belongs(process: Path, data: Path) -> bool:
     return False
 
 
+def programs_of(data: Path) -> set[str]:
+    """The role of each of our processes, or the program's name."""
+    words = [Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0") for pid in processes_of(data)]
+    return {line[-1] if "engine" in line else Path(line[0]).name for line in words}
+
+
+def body(port: int, path: str) -> str:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(line):
+        line.request("GET", path)
+        return line.getresponse().read().decode()
+
+
 def ready(port: int) -> bool:
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(line):
@@ -58,13 +71,15 @@ def ready(port: int) -> bool:
 def up(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """A `candlemaker up` that is ready; afterwards nothing of it is left."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CANDLEMAKER_")}
-    with (settings.data.parent / "up.log").open("wb") as output:
+    said = settings.data.parent / "up.log"
+    with said.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "engine", "up"], env=environ | settings.environ(), stdout=output, stderr=output
         )
     try:
-        wait_until(lambda: ready(settings.port) or process.poll() is not None, 120)
-        assert process.poll() is None, (settings.data.parent / "up.log").read_text()
+        wait_until(lambda: "Candlemaker is up" in said.read_text() or process.poll() is not None, 120)
+        assert process.poll() is None, said.read_text()
+        assert ready(settings.port)
         yield process
     finally:
         process.kill()
@@ -88,8 +103,10 @@ def fresh(open_folder: Path) -> Settings:
 def test_sigterm_drains_and_leaves_nothing(fresh: Settings) -> None:
     with up(fresh) as process:
         assert (fresh.data / "admin.key").stat().st_mode & 0o777 == 0o600
-        roles = {"api", "matcher", "sender"}
-        assert len(processes_of(fresh.data)) > len(roles)
+        assert {"api", "matcher", "sender", "postgres", "valkey-server"} <= programs_of(fresh.data)
+        shown = body(fresh.port, "/metrics")
+        for role in ("http", "matcher", "sender"):
+            assert f"candlemaker_{role}_" in shown, "one page for all roles"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert processes_of(fresh.data) == []

@@ -4,86 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Literal
 
 import msgspec
 import pytest
-from pyreqwest.client import ClientBuilder
 from structlog.testing import capture_logs
 
 from engine.channels.fcm import FcmChannel
 from engine.channels.fcm_payload import MESSAGE_KEY
 from engine.channels.fcm_vendor import Vendor
-from engine.channels.fcm_wire import TIMEOUT_S, HttpWire, bounded
-from engine.channels.push import Outcome, Push, Verdict
-from engine.clock import Clock
-from engine.settings import Settings
+from engine.channels.fcm_wire import TIMEOUT_S, HttpWire
+from engine.channels.push import Verdict
 from engine.standin.script import FAULTS, Answer, Script
-from engine.standin.server import StandIn, serving
-
-CLOCK = Clock(offset_ms=7 * 86_400_000)
-"""A week ahead: whatever mixes wall time with engine time shows."""
-LIFE_S = 3600
-
-
-def push(registration: str, kind: Literal["token", "fid"] = "token", life_s: int = 600) -> Push:
-    return Push(
-        message_id=uuid4(),
-        decision_id=uuid4(),
-        registration=registration,
-        kind=kind,
-        title="15 % off",
-        body="Today",
-        data={"coupon": "CODE-1"},
-        expires_ms=CLOCK.now_ms() + life_s * 1000,
-    )
-
-
-class Rig:
-    """A stand-in and a channel that knows it only by the two settings."""
-
-    def __init__(self, stand_in: StandIn) -> None:
-        self.stand_in = stand_in
-        self.settings = Settings(fcm_service_account=str(stand_in.service_account), fcm_base_url=stand_in.address)
-        self.channel = FcmChannel.open(self.settings)
-
-    async def send(self, message: Push) -> Outcome:
-        return await self.channel.send(message, CLOCK.now_ms())
-
-    async def scripted(self, *answers: Answer) -> tuple[Outcome, list[dict[str, Any]]]:
-        """One send of ours under the script, and the arrivals it caused."""
-        message = push(f"phone-{uuid4()}")
-        self.stand_in.scripts.put(Script(message.registration, list(answers)))
-        outcome = await self.send(message)
-        return outcome, self.arrivals(message)
-
-    def arrivals(self, message: Push) -> list[dict[str, Any]]:
-        rows = self.stand_in.ledger.since(0, {"registration": message.registration}, 1000)
-        return [msgspec.structs.asdict(row) for row in rows]
-
-    def impatient(self, timeout_s: float) -> FcmChannel:
-        """A channel whose patience suits a test; the product's own is 10 s at least."""
-        vendor = Vendor(self.settings.fcm_service_account, self.settings.fcm_base_url)
-        return FcmChannel(vendor, HttpWire(bounded(ClientBuilder(), timeout_s).no_proxy().build()))
+from engine.standin.server import serving
+from tests.contract.fcm_rig import CLOCK, LIFE_S, Rig, push, running
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with serving(tmp_path, clock=CLOCK, life_s=LIFE_S) as stand_in:
-        rig = Rig(stand_in)
+    async with running(tmp_path) as rig:
         yield rig
-        await rig.channel.close()
 
 
 @pytest.mark.parametrize("kind", ["token", "fid"])
@@ -272,123 +217,5 @@ async def test_secrets_stay_out_of_every_log(rig: Rig, caplog: pytest.LogCapture
         assert secret not in said
 
 
-async def _frames(mode: str, seen: list[int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Just enough of an HTTP/2 server (RFC 9113) to refuse: RST_STREAM REFUSED_STREAM, or GOAWAY with last id 0."""
-    try:
-        await reader.readexactly(24)
-        writer.write(bytes([0, 0, 0, 4, 0]) + bytes(4))
-        while True:
-            head = await reader.readexactly(9)
-            await reader.readexactly(int.from_bytes(head[:3]))
-            if head[3] != 1:
-                continue
-            seen.append(int.from_bytes(head[5:]))
-            if mode == "refused_stream":
-                writer.write(bytes([0, 0, 4, 3, 0]) + head[5:] + (7).to_bytes(4))
-            elif mode == "low_goaway":
-                writer.write(bytes([0, 0, 8, 7, 0]) + bytes(4) + bytes(4) + bytes(4))
-                break
-            else:
-                break
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-
-
-@asynccontextmanager
-async def _h2_server(mode: str) -> AsyncIterator[tuple[str, list[int]]]:
-    seen: list[int] = []
-    talks: list[asyncio.Task[None]] = []
-
-    def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(asyncio.create_task(_frames(mode, seen, reader, writer)))
-
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
-    finally:
-        server.close()
-        await server.wait_closed()
-        for talk in talks:  # the client keeps its connection pooled for a while after `close`
-            talk.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
-
-
-@pytest.mark.parametrize(
-    ("mode", "verdict"),
-    [
-        ("refused_stream", Verdict.UNPROCESSED),
-        ("low_goaway", Verdict.UNPROCESSED),
-        ("hang_up", Verdict.UNKNOWN),
-    ],
-)
-async def test_http2_tells_the_unprocessed_from_the_unknown(rig: Rig, mode: str, verdict: Verdict) -> None:
-    async with _h2_server(mode) as (address, seen):
-        builder = bounded(ClientBuilder(), 5).no_proxy().http2_prior_knowledge()
-        channel = FcmChannel(Vendor(rig.settings.fcm_service_account, address), HttpWire(builder.build()))
-        outcome = await channel.send(push("phone-h2"), CLOCK.now_ms())
-        await channel.close()
-    assert (outcome.verdict, outcome.retry_after_s) == (verdict, None)
-    assert len(seen) == 1 if verdict is Verdict.UNKNOWN else seen
-
-
 def test_the_products_patience_is_ten_seconds_at_least() -> None:
     assert TIMEOUT_S >= 10, "Firebase: shorter timeouts cause doubles"
-
-
-async def _get(address: str, path: str) -> Any:
-    async with ClientBuilder().no_proxy().build() as client:
-        reply = await client.get(f"{address}{path}").build().send()
-        return msgspec.json.decode(bytes(await reply.bytes()))
-
-
-async def test_the_program_prints_its_settings_keeps_its_ledger_and_leaves_on_sigterm(tmp_path: Path) -> None:
-    process, settings = await asyncio.to_thread(_started, tmp_path)
-    try:
-        channel = FcmChannel.open(settings)
-        message = push("phone-1")
-        assert (await channel.send(message, CLOCK.now_ms())).verdict is Verdict.SENT
-        rows = await _get(settings.fcm_base_url, "/ledger?registration=phone-1&since=0")
-        assert [row["tag"] for row in rows["arrivals"]] == [str(message.decision_id)]
-        assert (await _get(settings.fcm_base_url, f"/ledger?since={rows['next']}"))["arrivals"] == []
-        assert (await _get(settings.fcm_base_url, "/ledger/summary"))["shown"] == 1
-        await channel.close()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(process.wait, 10) == 0
-        assert process.stdout is not None
-        process.stdout.close()
-    for name in ("service-account.json", "ledger.ndjson"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-
-
-async def test_a_restart_keeps_key_and_ledger_and_the_channel_recovers(tmp_path: Path) -> None:
-    async with serving(tmp_path, clock=CLOCK) as stand_in:
-        rig, port = Rig(stand_in), int(stand_in.address.rsplit(":", 1)[1])
-        await rig.send(push("phone-1"))
-    with (tmp_path / "ledger.ndjson").open("ab") as file:
-        file.write(b'{"seq": 2, "torn')
-    async with serving(tmp_path, port=port, clock=CLOCK) as stand_in:
-        outcome = await rig.send(push("phone-2"))
-        assert outcome.verdict is Verdict.SENT, "the old bearer is refused, the key still good"
-        assert [row.registration for row in stand_in.ledger.since(0, {"status": "200"}, 9)] == ["phone-1", "phone-2"]
-    await rig.channel.close()
-
-
-def _started(folder: Path) -> tuple[subprocess.Popen[str], Settings]:
-    program = (
-        "import argparse, os, sys; from engine.settings import Settings; from engine.standin import run; "
-        "p = argparse.ArgumentParser(); run.add_arguments(p); "
-        "sys.exit(run.main(Settings.read(os.environ), p.parse_args()))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "--port", "0", "--data", str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "CANDLEMAKER_CLOCK_OFFSET_MS": str(CLOCK.offset_ms)},
-    )
-    assert process.stdout is not None
-    lines = [process.stdout.readline().strip() for _ in range(3)]
-    return process, Settings.read(dict(line.split("=", 1) for line in lines[1:]))

@@ -8,9 +8,6 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.reference import offers_random as random_world
-from tests.reference.offers_decide import Event, Person, choose
-from tests.reference.offers_world import NOW_MS, ROW
 
 from offers.budget import Blocks
 from offers.caps import Caps
@@ -22,6 +19,9 @@ from offers.event import Search, Standing, Trigger
 from offers.history import History
 from offers.reasons import Reason
 from offers.snapshot import Snapshot
+from tests.reference import offers_random as random_world
+from tests.reference.offers_decide import Event, Person, choose
+from tests.reference.offers_world import NOW_MS, ROW
 
 seeds = st.integers(0, 2**32)
 EVENTS = 6

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.reference.offers_schedule import runs_at
-from tests.reference.offers_world import HOUR_MS, ms
 
 from offers.campaign import WEEKDAYS, Window
 from offers.intervals import covers, intersection, merged
 from offers.schedule import weekly
+from tests.reference.offers_schedule import runs_at
+from tests.reference.offers_world import HOUR_MS, ms
 
 MINUTE_MS = 60_000
 # The night of each change, in UTC, and some that are none.

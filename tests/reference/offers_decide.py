@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from tests.reference.offers_schedule import runs_at
-
 from offers.campaign import Bought, Campaign, SearchTerms
 from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
+from tests.reference.offers_schedule import runs_at
 
 DAY_MS = 86_400_000
 LOCATION, HISTORY, PUSH, INAPP, CROSS = 1, 2, 4, 8, 16

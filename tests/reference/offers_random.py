@@ -6,11 +6,11 @@ from random import Random
 from typing import Any
 
 import msgspec
-from tests.reference.offers_decide import Event, Person
-from tests.reference.offers_world import DAY_MS, NOW_MS, raw_campaign
 
 from offers.campaign import WEEKDAYS, Campaign
 from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
+from tests.reference.offers_decide import Event, Person
+from tests.reference.offers_world import DAY_MS, NOW_MS, raw_campaign
 
 RADII = [50.0, 100.0]
 DWELLS = [60, 300]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from offers.budget import Blocks
 from offers.campaign import Campaign
@@ -102,7 +103,7 @@ def standing(granted: Iterable[int] = range(1, 100), **changes: Any) -> Standing
 
 def fence_of(within: Snapshot, store_id: int) -> int:
     """The place of the first fence of a store."""
-    return within.fence_store.tolist().index(store_id)
+    return int(np.flatnonzero(within.fence_store == store_id)[0])
 
 
 def entering(within: Snapshot, *store_ids: int) -> list[Trigger]:

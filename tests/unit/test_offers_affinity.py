@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from offers.affinity import HALF_LIFE_DAYS, looked_up, profile, weight
+from offers.audience import Consent
+from offers.decide import decide
+from offers.history import History, Purchase
+from offers.products import ProductTable
 from tests.reference.offers_world import (
     ALL_CONSENTS,
     DAY_MS,
@@ -16,12 +22,6 @@ from tests.reference.offers_world import (
     snapshot,
     standing,
 )
-
-from offers.affinity import HALF_LIFE_DAYS, looked_up, profile, weight
-from offers.audience import Consent
-from offers.decide import decide
-from offers.history import History, Purchase
-from offers.products import ProductTable
 
 PRODUCTS = [
     product(1, brand="Fazer", category="Sweets"),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from offers.audience import Consent
+from offers.catalogue import ProductRow
+from offers.decide import decide
+from offers.history import History
 from tests.reference.offers_world import (
     ALL_CONSENTS,
     DAY_MS,
@@ -16,11 +21,6 @@ from tests.reference.offers_world import (
     snapshot,
     standing,
 )
-
-from offers.audience import Consent
-from offers.catalogue import ProductRow
-from offers.decide import decide
-from offers.history import History
 
 OWN = product(1, retailer=1, brand="Fazer", category="Sweets")
 OWN_OTHER = product(2, retailer=1, brand="Arla", category="Dairy")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reference.offers_world import campaign, entering, product, snapshot, standing, store
 
 from offers.codec import LINE, PARTS, decode, digest, encode
 from offers.decide import decide
 from offers.errors import BrokenSnapshot
 from offers.snapshot import Snapshot
+from tests.reference.offers_world import campaign, entering, product, snapshot, standing, store
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,16 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
-from tests.reference.offers_world import DAY_MS, NOW_MS, campaign, product, snapshot, store
 
 from offers.catalogue import CampaignRow, Catalogue
 from offers.codec import encode
 from offers.compile import compile_snapshot
 from offers.grounds import fence_id, numbered
 from offers.snapshot import ALWAYS, UNKNOWN
+from tests.reference.offers_world import DAY_MS, NOW_MS, campaign, product, snapshot, store
 
 
 def test_campaigns_of_one_store_and_radius_share_a_fence() -> None:
@@ -77,8 +79,6 @@ def test_no_stores_named_means_every_store_of_the_retailer_and_no_other() -> Non
     ],
 )
 def test_a_campaign_whose_parts_vanished_is_left_out_and_says_why(changes: dict[str, Any], why: str) -> None:
-    import msgspec
-
     broken = msgspec.structs.replace(campaign(**(changes | {"radius_m": 100})), radius_m=changes.get("radius_m", 100.0))
     live = snapshot(
         [broken, campaign(code="good")], [store(1), store(3, retailer=2)], [product(1), product(3, retailer=2)]
@@ -146,7 +146,13 @@ def test_a_change_touches_only_its_own_part() -> None:
 
 def test_arrays_are_read_only() -> None:
     live = snapshot([campaign()], products=[product(1)])
-    arrays = [live.fence_store, live.postings.ptr, live.postings.campaign, live.postings.hours, live.hours.starts]
+    arrays: list[np.ndarray[Any, Any]] = [
+        live.fence_store,
+        live.postings.ptr,
+        live.postings.campaign,
+        live.postings.hours,
+        live.hours.starts,
+    ]
     for array in [*arrays, *live.products.arrays.values(), *live.fences.arrays().values()]:
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.reference.offers_world import DAY_MS, ms, utc
 
 from offers.errors import InvalidHours
 from offers.hours import MOST_CHARACTERS, check, open_intervals
+from tests.reference.offers_world import DAY_MS, ms, utc
 
 ZONE = "Europe/Helsinki"
 
@@ -54,7 +54,7 @@ def test_the_many_changes_of_a_silly_spec_are_all_seen() -> None:
 
 @pytest.mark.parametrize("spec", ["", " ", "around noon", "Mo-Fr 25:00-26:00", "Mo\x00", "((((10:00", "Mo-Fr 10:00-"])
 def test_what_is_not_osm_syntax_is_refused_with_a_place(spec: str) -> None:
-    with pytest.raises(InvalidHours, match="OSM syntax at character [0-9]+"):
+    with pytest.raises(InvalidHours, match=r"OSM syntax at character [0-9]+"):
         check(spec)
 
 

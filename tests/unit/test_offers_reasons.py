@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.reference.offers_world import DAY_MS, NOW_MS, ROW, campaign, entering, product, snapshot, standing, store
 
 from offers.audience import Consent
 from offers.caps import Caps
@@ -15,6 +14,7 @@ from offers.catalogue import StoreRow
 from offers.decide import decide
 from offers.event import Search, Standing, Trigger
 from offers.reasons import RANKS, SENTENCES, Reason
+from tests.reference.offers_world import DAY_MS, NOW_MS, ROW, campaign, entering, product, snapshot, standing, store
 
 EVERYTHING = 63
 TERMS = {"products": ["p1"], "brands": [], "categories": []}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.reference.offers_world import HOUR_MS, ms, utc
 
 from offers.campaign import Window
 from offers.errors import InvalidHours
 from offers.schedule import clock_ms, offset_ms, spans, weekly, zone_of
+from tests.reference.offers_world import HOUR_MS, ms, utc
 
 HELSINKI = zone_of("Europe/Helsinki")
 EVERY_DAY = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.reference.offers_world import NOW_MS, campaign, ms, raw_campaign
 
 from offers.campaign import Campaign, Offer, Schedule, Window
 from offers.parse import Problem, parse
 from offers.validate import MOST_UNKNOWN, problems
+from tests.reference.offers_world import NOW_MS, campaign, ms, raw_campaign
 
 STORES = {"s1": 1, "s2": 2}
 PRODUCTS = {"p1": 11}
-TERMS = {"products": [], "brands": [], "categories": []}
+TERMS: dict[str, list[str]] = {"products": [], "brands": [], "categories": []}
 
 
 def found(spec: Campaign, stores: dict[str, int] = STORES) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def test_all_problems_come_at_once_with_the_row_and_a_sentence() -> None:
 
 def test_ranges_are_checked_on_a_campaign_made_by_hand() -> None:
     plain = campaign()
-    by_hand = {name: getattr(plain, name) for name in plain.__struct_fields__} | {
+    by_hand: dict[str, Any] = {name: getattr(plain, name) for name in plain.__struct_fields__} | {
         "radius_m": 9.0,
         "budget_coupons": 0,
         "schedule": Schedule(weekly=[Window(days=["xxx"], start="9:00", end="24:01")]),  # type: ignore[list-item] # wrong on purpose
