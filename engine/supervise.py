@@ -24,7 +24,7 @@ from engine.backoff import Backoff
 from engine.embedded.child import Command, Process, spawn, tail
 from engine.embedded.home import open_folder
 from engine.embedded.secrets import load_secrets
-from engine.embedded.server import Server, free_port
+from engine.embedded.server import Server, free_port, require_free
 from engine.embedded.servers import EmbeddedServers
 from engine.errors import CandlemakerError, ServerError
 from engine.http.keys import ensure_admin_key
@@ -39,6 +39,7 @@ READY_S = 180.0  # numba compiles its kernels on the first start of a fresh mach
 DRAIN_S = 25.0
 _WATCH_S = 0.05
 _PROBE_S = 2.0
+_HOPELESS = 5  # deaths of a part that a start does not wait any longer for
 
 log = structlog.get_logger()
 
@@ -51,6 +52,7 @@ class _Part:
     begin: Callable[[], None]
     alive: Callable[[], bool]
     started_s: float = 0.0
+    deaths: int = 0
     due_s: float | None = None  # when it may start again; None: it runs, as far as we know
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -58,8 +60,9 @@ class _Part:
 class Stack:
     """Servers (unless the settings name yours) and roles, each restarted when it dies, stopped in order.
 
-    `async with Stack(settings) as stack` returns once the API is ready and every partition is owned. `settings.port` 0 means a free
-    one; `stack.settings` has every address filled in. *logs* is a folder for the roles' output.
+    `async with Stack(settings) as stack` returns once the API is ready and every partition is owned. Port 0 in the
+    settings means a free one; `stack.settings` has every address filled in. *logs* is a folder for the roles'
+    output; without it they write where we write.
     """
 
     def __init__(self, settings: Settings, roles: Iterable[str] = ROLES, logs: Path | None = None) -> None:
@@ -121,6 +124,8 @@ class Stack:
         await self.stop()
 
     async def _start(self) -> None:
+        if "api" in self._roles:
+            require_free(self._given.host, self._given.port)
         await self._servers.__aenter__()
         settings = self.settings
         load_secrets(settings)  # made before the roles race for it
@@ -154,9 +159,7 @@ class Stack:
         """Return when GET /readyz answers 200; raise `ServerError` when it does not in time."""
         deadline = time.monotonic() + timeout_s
         while not await asyncio.to_thread(_answers, self._host, self._given.port):
-            if time.monotonic() > deadline:
-                raise ServerError(f"the API at {self.url} is not ready after {timeout_s:.0f} s{self._why('api')}")
-            await asyncio.sleep(_WATCH_S)
+            await self._wait_for("api", deadline, f"the API at {self.url} is not ready")
 
     async def matching(self, timeout_s: float = READY_S) -> None:
         """Return when every partition has an owner, so that no ping is refused for want of one."""
@@ -164,11 +167,15 @@ class Stack:
         session = await connect(self.settings)
         try:
             while await queries.doctor.owned(session) < PARTITIONS:
-                if time.monotonic() > deadline:
-                    raise ServerError(f"partitions are without owner after {timeout_s:.0f} s{self._why('matcher')}")
-                await asyncio.sleep(_WATCH_S)
+                await self._wait_for("matcher", deadline, "partitions have no owner")
         finally:
             await session.close()
+
+    async def _wait_for(self, name: str, deadline: float, trouble: str) -> None:
+        """One more pause; `ServerError` with *trouble* past the deadline or when the part dies again and again."""
+        if time.monotonic() > deadline or self._parts[name].deaths >= _HOPELESS:
+            raise ServerError(f"{trouble}: {name} died {self._parts[name].deaths} times{self._why(name)}")
+        await asyncio.sleep(_WATCH_S)
 
     def hurry(self) -> None:
         """Cut a running `stop` short: the roles are killed. Nothing acknowledged is lost, only time."""
@@ -234,6 +241,7 @@ class Stack:
         if part.due_s is None and not part.alive():
             wait_s = part.backoff.died(now_s - part.started_s)
             part.due_s = now_s + wait_s
+            part.deaths += 1
             log.warning("part.died", part=part.name, restart_in_s=wait_s)
             self._sweep(part.name)
         elif part.due_s is not None and now_s >= part.due_s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -58,7 +58,11 @@ def decide(snapshot: Snapshot, triggers: Sequence[Trigger], standing: Standing) 
         else:
             _keep_farthest(held, Held(candidate.campaign.id, why, candidate.store))
     choice, beaten = _best(passed, moment)
-    return Verdict(choice, _by_id(_without(held, choice), beaten))
+    # A campaign that passed at one store is chosen or outranked, whatever held it at another.
+    held |= beaten
+    if choice is not None:
+        held.pop(choice.campaign.id, None)
+    return Verdict(choice, tuple(held[campaign] for campaign in sorted(held)))
 
 
 def _keep_farthest(held: dict[int, Held], new: Held) -> None:
@@ -81,15 +85,3 @@ def _best(passed: Iterable[Candidate], moment: Moment) -> tuple[Choice | None, d
 
 def _outranked(loser: Scored) -> Held:
     return Held(loser.candidate.campaign.id, Reason.OUTRANKED, loser.candidate.store, loser.terms)
-
-
-def _without(held: dict[int, Held], choice: Choice | None) -> dict[int, Held]:
-    if choice is not None:
-        held.pop(choice.campaign.id, None)
-    return held
-
-
-def _by_id(held: Mapping[int, Held], beaten: Mapping[int, Held]) -> tuple[Held, ...]:
-    # A campaign that passed at one store is outranked, whatever held it at another.
-    together = {**held, **beaten}
-    return tuple(together[campaign] for campaign in sorted(together))

@@ -93,14 +93,18 @@ class _Template:
 def _templates(chain: Chain, data: Households, known: frozenset[int]) -> list[_Template]:
     """Of the chain's coupons, most redeemed first; at least one, made of its products, where the data has none."""
     own = {one.product_id for one in data.products.values() if one.department in chain.departments} & known
-    coupons = [coupon for coupon in data.coupons if coupon.department in chain.departments and own & {*coupon.product_ids}]
+    coupons = [
+        coupon for coupon in data.coupons if coupon.department in chain.departments and own & {*coupon.product_ids}
+    ]
     found = [_template(coupon, own, data) for coupon in coupons]
     return found or [_template(Coupon(0, "A", tuple(sorted(own)), 0, None, ""), own, data)]
 
 
 def _template(coupon: Coupon, own: set[int], data: Households) -> _Template:
     products = [product_id for product_id in coupon.product_ids if product_id in own]
-    categories = Counter(data.products[product_id].category for product_id in products if data.products[product_id].category)
+    categories = Counter(
+        data.products[product_id].category for product_id in products if data.products[product_id].category
+    )
     ranked = sorted(categories, key=lambda category: (-categories[category], category))
     return _Template(coupon.percent_off or 20, tuple(products[:MOST_PRODUCTS]), tuple(ranked[:MOST_CATEGORIES]))
 

@@ -76,9 +76,7 @@ def _shops(city: City, data: Households, kept: Mapping[int, Product]) -> dict[tu
 Basket = dict[tuple[int, int, Shop], list[tuple[int, int, int, int]]]
 
 
-def _baskets(
-    data: Households, kept: Mapping[int, Product], shop_of: Mapping[tuple[int, str], Shop | None]
-) -> Basket:
+def _baskets(data: Households, kept: Mapping[int, Product], shop_of: Mapping[tuple[int, str], Shop | None]) -> Basket:
     """(household, basket, shop) → lines of product, quantity, cents, time; a basket spans several shops here."""
     found: Basket = defaultdict(list)
     bought = data.purchases

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ async def stage(given: Settings) -> AsyncIterator[Stage]:
             key = (folder / "admin.key").read_text().strip()
             ledger = Path(settings.fcm_service_account).with_name(FILE)
             clock = Clock(offset_ms)
-            yield Stage(stack, replace(stack.settings), clock, settings.fcm_base_url, ledger, key)
+            yield Stage(stack, stack.settings, clock, settings.fcm_base_url, ledger, key)
 
 
 def _fresh(folder: Path) -> Path:
@@ -109,6 +110,6 @@ async def _greeting(process: Process, output: Path) -> dict[str, str]:
 def _wait(process: Process) -> None:
     try:
         process.wait(5)
-    except TimeoutError:
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -7,6 +7,8 @@ known to be alive nothing is remembered and every batch asks PostgreSQL, so a re
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,8 +20,12 @@ from engine.directory.consents import BITS
 from engine.postgres import queries
 
 UNKNOWN = -1
+NEVER = float("-inf")
 SILENCE_S = 0.35
 """The wire counts as dead after this much silence; the watch speaks more often."""
+LAG_S = 0.1
+"""How long a lookup waits for a late sign of life. When the process itself is late, the notices lie in its socket, and
+asking PostgreSQL for everybody would make it later still."""
 MOST_KNOWN = 1_000_000
 
 
@@ -30,12 +36,13 @@ class Directory:
         self._pool = pool
         self._monotonic = monotonic
         self._known: dict[str, int] = {}
-        self._heard_at_s = float("-inf")
+        self._heard_at_s = NEVER
+        self._hearing = asyncio.Event()
         self._asking: set[_Asking] = set()
 
     async def look_up(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """i8[n]: `number << 6 | consents` of each id, `UNKNOWN` where there is no such customer."""
-        if self._monotonic() - self._heard_at_s > SILENCE_S:
+        if not await self._trusted():
             found = await self._ask(ids)
             return np.array([found.get(one, UNKNOWN) for one in ids], np.int64)
         entries = list(map(self._known.get, ids))
@@ -45,13 +52,18 @@ class Directory:
             entries = [found.get(one, UNKNOWN) if e is None else e for one, e in zip(ids, entries, strict=True)]
         return np.array(entries, np.int64)
 
+    def known(self, one: str) -> int | None:
+        """The entry of one id, None when PostgreSQL must be asked."""
+        return self._known.get(one) if self._fresh() else None
+
     def heard(self) -> None:
         """The wire is alive and everything sent over it so far is applied."""
         self._heard_at_s = self._monotonic()
+        self._hearing.set()
 
     def deaf(self) -> None:
         """The wire broke: forget everything, remember nothing until `heard`."""
-        self._heard_at_s = float("-inf")
+        self._heard_at_s = NEVER
         self._known.clear()
         for asking in self._asking:
             asking.void = True
@@ -62,6 +74,21 @@ class Directory:
         for asking in self._asking:
             asking.changed.add(one)
 
+    async def _trusted(self) -> bool:
+        """Whether what is remembered may be used: the wire was heard lately, or is within `LAG_S`."""
+        if self._fresh():
+            return True
+        if self._heard_at_s == NEVER:
+            return False
+        self._hearing.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAG_S):
+                await self._hearing.wait()
+        return self._fresh()
+
+    def _fresh(self) -> bool:
+        return self._monotonic() - self._heard_at_s <= SILENCE_S
+
     async def _ask(self, ids: Sequence[str]) -> dict[str, int]:
         asking = _Asking()
         self._asking.add(asking)
@@ -71,7 +98,7 @@ class Directory:
                 found = {row["id"]: row["entry"] async for row in rows}
         finally:
             self._asking.discard(asking)
-        if not asking.void and self._monotonic() - self._heard_at_s <= SILENCE_S:
+        if not asking.void and self._fresh():
             self._keep({one: entry for one, entry in found.items() if one not in asking.changed})
         return found
 

@@ -13,6 +13,7 @@ from engine.doctor.finding import Finding
 from engine.embedded.home import package_folder, reachable, unprivileged
 from engine.embedded.lock import holder
 from engine.embedded.secrets import load_secrets
+from engine.embedded.server import require_free
 from engine.errors import CandlemakerError
 from engine.settings import Settings
 
@@ -50,6 +51,16 @@ def folder(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"the servers' data are in {pointer.read_text().strip()}")
     elif not reachable(data, unprivileged()):
         yield Finding("warning", f"{data} is closed to the user nobody: the servers' data go to /var/lib/candlemaker")
+
+
+def port(settings: Settings) -> Iterator[Finding]:
+    if holder(settings.data) is not None:
+        return  # the API that runs here has it
+    try:
+        require_free(settings.host, settings.port)
+        yield Finding("ok", f"the API can listen on {settings.host}:{settings.port}")
+    except CandlemakerError as error:
+        yield Finding("problem", str(error))
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
@@ -93,4 +104,4 @@ def push(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"FCM sends as {account['client_email']}")
 
 
-CHECKS = (python, wheels, folder, disk, signing_keys, push)
+CHECKS = (python, wheels, folder, port, disk, signing_keys, push)

@@ -35,6 +35,20 @@ def free_port() -> int:
     raise ServerError("no free TCP port on 127.0.0.1 between 15000 and 32000")
 
 
+def require_free(host: str, port: int) -> None:
+    """Raise `ServerError` when nobody could listen on *host* and *port* now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for a listener
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            why = error.strerror
+            raise ServerError(
+                f"cannot listen on {host}:{port} ({why}); set CANDLEMAKER_HOST or CANDLEMAKER_PORT"
+            ) from None
+
+
 def server_environ() -> dict[str, str]:
     """The servers' whole environment: nothing of ours leaks into it."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}

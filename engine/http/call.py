@@ -48,6 +48,7 @@ class Services:
     secrets: Secrets
     key_rate: RateLimit
     customer_rate: RateLimit
+    guess_rate: RateLimit
     gate: Gate
     reserve_gate: Gate
     document: bytes = b""

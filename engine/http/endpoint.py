@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from engine.http import metrics
 from engine.http.authorise import authorise
-from engine.http.body import Gone, read_body
+from engine.http.body import CLOSE, Gone, read_body
 from engine.http.call import Call, Caller, Reply, Services, Streamed, retailer_of
 from engine.http.decode import decode
 from engine.http.idempotency import key_of, once
 from engine.http.limits import Gate, RateLimit
+from engine.http.metrics import Meter
 from engine.http.params import parse_query
 from engine.http.problems import Problem
 from engine.http.routes import Route
@@ -27,7 +27,9 @@ from engine.http.send import of_problem, send_reply
 from engine.http.transaction import transaction
 from engine.http.translate import AGAIN, problem_of
 
-DEADLINE_S = 25.0
+BODY_S = 10.0
+"""A whole body arrives within this, however steadily it drips."""
+DEADLINE_S = 15.0
 """A request that is not answered within this is given up with 503; less than the drain at SIGTERM."""
 ATTEMPTS = 3
 
@@ -36,13 +38,13 @@ class Endpoint:
     """The ASGI application of one path: its routes by method."""
 
     def __init__(self, routes: list[Route], services: Services) -> None:
-        self._routes = {route.method: route for route in routes}
+        self._routes = {route.method: (route, Meter(route)) for route in routes}
         self._services = services
         self._allow = ", ".join(sorted(self._routes)).encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        route = self._routes.get(scope["method"])
-        if route is None:
+        route, meter = self._routes.get(scope["method"], (None, None))
+        if route is None or meter is None:
             problem = Problem("method_not_allowed", headers=[(b"allow", self._allow)])
             await send_reply(send, of_problem(problem), [])
             return
@@ -51,9 +53,9 @@ class Endpoint:
         try:
             reply = await guarded(route, lambda: self._answer(route, scope, receive, more))
         except Gone:
-            metrics.gone(route)
+            meter.gone()
             return
-        metrics.answered(route, reply.status, time.perf_counter() - began_s)
+        meter.answered(reply.status, time.perf_counter() - began_s)
         if isinstance(reply, Reply):
             await send_reply(send, reply, more)
         else:
@@ -79,9 +81,24 @@ class Endpoint:
                 headers,
                 scope,
             )
-            body = await read_body(headers, receive, route.limit_bytes) if route.request is not None else b""
-            async with asyncio.timeout(DEADLINE_S):
+            return await self._in_time(call, receive)
+
+    async def _in_time(self, call: Call, receive: Any) -> Reply | Streamed:
+        """Read the body by its deadline, then work by the next."""
+        body: bytes | None = None
+        try:
+            async with asyncio.timeout(BODY_S) as deadline:
+                body = await self._body(call, receive)
+                deadline.reschedule(asyncio.get_running_loop().time() + DEADLINE_S)
                 return await self._work(call, body)
+        except TimeoutError:
+            if body is None:
+                raise Problem("body_too_slow", f"a body has {BODY_S:.0f} s to arrive", headers=[CLOSE]) from None
+            raise
+
+    async def _body(self, call: Call, receive: Any) -> bytes:
+        route = call.route
+        return await read_body(call.headers, receive, route.limit_bytes) if route.request is not None else b""
 
     async def _work(self, call: Call, body: bytes) -> Reply | Streamed:
         route = call.route

@@ -17,7 +17,7 @@ MOST_PARAMETERS = 50
 def parse_query(kind: type[msgspec.Struct], text: bytes) -> Any:
     """The query as *kind*; raise `Problem` naming every faulty parameter."""
     if not text:
-        return _convert(kind, {})
+        return _empty(kind)
     try:
         pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError:  # not ASCII, not UTF-8 behind the escapes, or too many
@@ -28,6 +28,11 @@ def parse_query(kind: type[msgspec.Struct], text: bytes) -> Any:
     if any("\0" in value for value in given.values()):
         raise Problem("invalid", errors=[Fault("nul", "the character U+0000 cannot be stored")])
     return _convert(kind, given)
+
+
+@cache
+def _empty(kind: type[msgspec.Struct]) -> Any:
+    return _convert(kind, {})
 
 
 def _convert(kind: type[msgspec.Struct], given: dict[str, str]) -> Any:

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 from engine.http.call import Call
-from engine.http.limits import RateLimit
 from engine.http.problems import Problem
 from engine.http.wire import Code, Currency, Minor, Text
 from engine.postgres import queries
@@ -39,10 +38,6 @@ class Redeemed(msgspec.Struct, frozen=True):
     discount_minor: int
     currency: str
     offer: Offer
-
-
-_misses = RateLimit(300)
-"""Unknown codes a minute and key: guessing 80 bits is hopeless, and soon it is not even listened to."""
 
 
 async def post(call: Call, body: Redemption) -> Redeemed:
@@ -81,9 +76,9 @@ def _hashed(call: Call, text: str) -> bytes:
 
 
 def _unknown(call: Call) -> Problem:
-    """404, until the key has guessed too often."""
-    if _misses.take(call.caller.name, monotonic()) < 0:
-        return _misses.refusal(0)
+    """404, until the key has guessed too often: guessing 80 bits is hopeless, and soon it is not even listened to."""
+    if call.services.guess_rate.take(call.caller.name, monotonic()) < 0:
+        return Problem("too_many_requests", "too many unknown codes", headers=[(b"retry-after", b"1")])
     return Problem("not_found", "there is no such coupon")
 
 

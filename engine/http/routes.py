@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -58,7 +59,7 @@ class Route:
         """(name, converter) of the path's placeholders."""
         return [(name, kind or "str") for name, kind in PLACEHOLDER.findall(self.path)]
 
-    @property
+    @cached_property
     def template(self) -> str:
         """The path without converters, as OpenAPI and the metrics name it."""
         return PLACEHOLDER.sub(r"{\1}", self.path)

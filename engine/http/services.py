@@ -25,6 +25,8 @@ from engine.settings import Settings
 MOST_AT_ONCE = 512
 RESERVE_AT_ONCE = 256
 CUSTOMER_PER_MINUTE = 600
+GUESSES_PER_MINUTE = 300
+"""Unknown coupon codes of one till key."""
 
 
 @asynccontextmanager
@@ -59,6 +61,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             secrets=secrets,
             key_rate=RateLimit(settings.rate_per_minute),
             customer_rate=RateLimit(CUSTOMER_PER_MINUTE),
+            guess_rate=RateLimit(GUESSES_PER_MINUTE),
             gate=Gate(MOST_AT_ONCE),
             reserve_gate=Gate(RESERVE_AT_ONCE),
         )

@@ -19,6 +19,13 @@ def apply_fact(state: State, result: StepResult, fact: Fact) -> None:
         _KINDS[fact.kind](state, result, fact.payload)
 
 
+def replay_fact(state: State, fact: Fact) -> None:
+    """What a fact that is part of the committed state did to presence, which is not: the tables know only the newest
+    consent, but a withdrawal in between ended every visit, whatever was allowed again later."""
+    if fact.kind == "forget" or (fact.kind == "consent" and not int(fact.payload["consents"]) & LOCATION):
+        state.presence.forget(_row(state, fact.payload))
+
+
 def _row(state: State, payload: dict[str, Any]) -> int:
     row = int(payload["number"]) // PARTITIONS
     state.reserve(row + 1)

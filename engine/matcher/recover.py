@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from engine.clock import Clock
+from engine.errors import Zombie
 from engine.log.entries import Entry, Switch
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
@@ -83,6 +84,8 @@ class Recovery:
     async def _open_log(self, p: int, epoch: int) -> asyncpg.Record:
         name = secrets.token_hex(8)
         row = await queries.matcher.log_was_lost(self._pool, p=p, epoch=epoch, log_epoch=name)
+        if row is None:
+            raise Zombie(f"partition {p} was taken over while its log was found lost")
         await self._stream.open(p, name)
         await self._checkpoints.claim(p, epoch)
         if row["reset_at"] is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
-from engine.matcher.apply import apply_fact
+from engine.matcher.apply import apply_fact, replay_fact
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Event, judge
 from engine.matcher.state import LOCATION, State
@@ -88,17 +88,18 @@ class _Step:
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
         for ping, transitions in groupby(moved.transitions, key=lambda t: int(t["ping"])):
-            source = int(consented[ping])
+            source, group = int(consented[ping]), list(transitions)
             entry = entries[int(entry_of[source])]
             at_ms = int(batch.at_ms[source])
             place = (float(batch.lat[source]), float(batch.lng[source]))
-            self._transitions(entry, list(transitions), ("ping", at_ms), place)
+            event = Event(entry, int(rows[source]), at_ms, ("ping", at_ms), place, _initial(group))
+            self._transitions(event, group)
 
-    def _transitions(
-        self, entry: Entry, transitions: list[np.void], key: tuple[object, ...], place: tuple[float, float]
-    ) -> None:
-        """All transitions of one customer at one event: count them, and judge those that can make an offer."""
-        row, at_ms = int(transitions[0]["row"]), int(transitions[0]["at_ms"])
+    def _transitions(self, event: Event, transitions: Sequence[np.void]) -> None:
+        """All transitions of one customer at one event: count them, and judge those that can make an offer.
+
+        The event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long
+        before, and that makes nothing else of the event stale."""
         triggers: dict[Trigger, UUID] = {}
         for transition in transitions:
             kind = Kind(int(transition["kind"]))
@@ -106,9 +107,8 @@ class _Step:
             if kind is not Kind.EXIT:
                 trigger = Trigger(_OFFERS[kind], int(transition["fence"]), int(transition["dwell_s"]), None)
                 fence = int(self.state.snapshot.fences.fence[trigger.fence])
-                triggers[trigger] = derived("visit", self.number(row), fence, int(transition["since_ms"]))
-        initial = any(bool(transition["initial"]) for transition in transitions)
-        self._judge(Event(entry, row, at_ms, key, place, initial), triggers)
+                triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
+        self._judge(event, triggers)
 
     def _judge(self, event: Event, triggers: Mapping[Trigger, UUID]) -> None:
         if self.deciding and triggers:
@@ -125,7 +125,8 @@ class _Step:
         for row, transitions in groupby(found, key=lambda t: int(t["row"])):
             position = self.state.presence.position(row)
             assert position is not None, "a visit without a position"
-            self._transitions(entry, list(transitions), ("tick", entry.position), position[:2])
+            group, key = list(transitions), ("tick", entry.position)
+            self._transitions(Event(entry, row, entry.log_ms, key, position[:2], _initial(group)), group)
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
                 self.state.presence.forget(int(row))
@@ -149,7 +150,9 @@ class _Step:
     def _facts(self, entry: Entry) -> None:
         facts: list[Fact] = entry.payload  # type: ignore[assignment]  # the codec pairs kind and payload
         for fact in facts:
-            if self.deciding and fact.seq > self.state.fact_seq:
+            if not self.deciding:
+                replay_fact(self.state, fact)
+            elif fact.seq > self.state.fact_seq:
                 apply_fact(self.state, self.result, fact)
                 self.state.fact_seq = fact.seq
 
@@ -173,6 +176,11 @@ class _Step:
     def count(self, name: str, n: int = 1, *, campaign: int = 0) -> None:
         if n and self.deciding:
             self.result.tally[campaign, name] += n
+
+
+def _initial(transitions: Sequence[np.void]) -> bool:
+    """Whether the event was the customer's first fix ever, or since a reset."""
+    return any(bool(transition["initial"]) for transition in transitions)
 
 
 def _ping_records(rows: NDArray[np.int32], batch: PingBatch, keep: NDArray[np.intp]) -> NDArray[np.void]:

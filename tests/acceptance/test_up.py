@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from engine.embedded.lock import holder
 from engine.embedded.server import free_port
+from engine.errors import ServerError
 from engine.settings import Settings
 from engine.supervise import Stack
 
@@ -137,6 +139,15 @@ async def test_every_part_comes_back(settings: Settings, tmp_path: Path) -> None
         assert stack.pid("matcher") is not None
     assert processes_of(settings.data) == []
     assert (tmp_path / "logs" / "matcher-2.log").exists()
+
+
+async def test_a_port_in_use_is_refused_before_anything_starts(fresh: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", fresh.port))
+        other.listen()
+        with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{fresh.port} .*CANDLEMAKER_PORT"):
+            await Stack(fresh).__aenter__()
+    assert not (fresh.data / "postgres").exists()
 
 
 async def test_a_role_that_cannot_start_is_reported_with_its_log(settings: Settings, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the doctor says of each thing that can be wrong."""
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,13 @@ async def test_open_signing_keys_are_a_problem(settings: Settings) -> None:
     load_secrets(settings)
     (settings.data / "secrets.json").chmod(0o644)
     assert "open to other users" in await said(settings, "problem")
+
+
+async def test_a_port_in_use_is_a_problem(settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert "cannot listen on 127.0.0.1" in await said(replace(settings, port=other.getsockname()[1]), "problem")
 
 
 async def test_a_moved_clock_is_said(settings: Settings) -> None:

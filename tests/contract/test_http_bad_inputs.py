@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from engine.http.keys import create_key
+from engine.http.limits import RateLimit
 from engine.settings import Settings
 from tests.contract.http_world import (
     World,
@@ -426,7 +426,7 @@ async def test_a_chunked_body_is_bounded(world: World) -> None:
         "/v1/stores/..%2f",
         "/v1/stores/" + "x" * 129,
         "/v1/stores/%27%20OR%201%3D1",
-        "/v1/stores/" + "x" * 200_000,
+        "/v1/stores/" + "x" * 60_000,
         "/v1/stores/",
         "/v1/nothing",
         "/v2/stores",
@@ -457,7 +457,7 @@ async def test_wrong_paths(world: World, path: str) -> None:
         "retailer=9223372036854775808",
         "retailer=x",
         "unknown=1",
-        "&".join(f"a{i}=1" for i in range(10_000)),
+        "&".join(f"a{i}=1" for i in range(8_000)),
         "&".join(f"a{i}=1" for i in range(51)),
         "limit=%ff%fe",
     ],
@@ -571,14 +571,12 @@ async def test_a_name_taken_is_a_conflict(world: World) -> None:
     await _refused(world, "POST", "/v1/campaigns", "retailer", campaign, kind="conflict")
 
 
-async def test_guessing_codes_is_slowed_down(world: World) -> None:
-    key = (await create_key(world.database, "till", world.retailer, "guesser")).text
-    seen = set()
-    for guess in range(310):
-        code = f"{guess:016}"
+async def test_guessing_codes_is_slowed_down(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.services, "guess_rate", RateLimit(2))
+    answers = []
+    for guess in range(3):
         headers = {"Idempotency-Key": fresh("key")}
-        answer = await world.ask("POST", "/v1/redemptions", key, a_redemption(code), headers=headers)
-        assert is_problem(answer)
-        seen.add(answer.status_code)
-    assert seen == {404, 429}
-    assert "retry-after" in answer.headers
+        code = f"{guess:016}"
+        answers.append(await world.ask("POST", "/v1/redemptions", "till", a_redemption(code), headers=headers))
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert int(answers[-1].headers["retry-after"]) >= 1

@@ -8,7 +8,7 @@ import pytest
 
 from engine.__main__ import main
 from engine.cli import commands
-from engine.cli.parser import ENTRIES, build
+from engine.cli.parser import ENTRIES, Entry, build
 from engine.errors import ServerError
 from engine.settings import Settings, variable
 
@@ -17,9 +17,8 @@ def test_every_command_has_a_page_and_a_function() -> None:
     assert {entry.name for entry in ENTRIES} == set(commands._COMMANDS)
 
 
-@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.name not in {"demo", "fcm-stand-in"}])
-def test_help_has_an_example_and_the_settings(entry: object, capsys: pytest.CaptureFixture[str]) -> None:
-    page = next(known for known in ENTRIES if known is entry)
+@pytest.mark.parametrize("page", ENTRIES, ids=lambda page: page.name)
+def test_help_has_an_example_and_the_settings(page: Entry, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main([page.name, "--help"], {})
     assert done.value.code == 0
@@ -47,9 +46,7 @@ def test_what_is_mistyped_ends_with_status_two(argv: list[str], capsys: pytest.C
     assert "usage: candlemaker" in capsys.readouterr().err
 
 
-def test_a_refusal_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refusal_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise ServerError("the disk is full: make room")
 
@@ -79,7 +76,5 @@ def test_keys_are_parsed() -> None:
 
 
 def test_module_and_script_are_the_same_program() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "engine", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "engine", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("candlemaker ")

@@ -1,0 +1,57 @@
+"""`bars.toml` as checked values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+FILE = Path(__file__).parent / "bars.toml"
+
+
+class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One figure that is claimed."""
+
+    name: str
+    unit: str
+    bar: float
+    direction: Literal["at_least", "at_most"]
+    claim: str
+
+    def met(self, ours: float) -> bool:
+        """Whether *ours* is on the good side; exactly the bar is."""
+        return ours >= self.bar if self.direction == "at_least" else ours <= self.bar
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one bench measures and under which load; *settings* are the engine's, by field name."""
+
+    about: str
+    seed: int
+    bars: list[Bar]
+    workload: dict[str, float]
+    settings: dict[str, Any]
+
+    def bar(self, name: str) -> Bar:
+        """The bar called *name*; KeyError when there is none."""
+        for bar in self.bars:
+            if bar.name == name:
+                return bar
+        raise KeyError(name)
+
+    def number(self, name: str) -> float:
+        """A figure of the workload."""
+        return self.workload[name]
+
+    def count(self, name: str) -> int:
+        """A whole figure of the workload; ValueError when it is not whole."""
+        value = self.workload[name]
+        if value != int(value):
+            raise ValueError(f"{name} is {value}, not a whole number")
+        return int(value)
+
+
+def load(path: Path = FILE) -> dict[str, Plan]:
+    """Every bench's plan by its name; raises `msgspec.ValidationError` for what is not a plan."""
+    return msgspec.toml.decode(path.read_bytes(), type=dict[str, Plan])
