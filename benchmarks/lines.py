@@ -25,6 +25,8 @@ class Answer:
 class _Line:
     socket: socket.socket
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
+    waits: bool = False
+    """Polled for room to write."""
     got: bytes = b""
     began_s: float = 0.0
 
@@ -82,9 +84,9 @@ class Lines:
         except BlockingIOError:
             sent = 0
         line.unsent = line.unsent[sent:]
-        wanted = select.EPOLLIN | (select.EPOLLOUT if line.unsent else 0)
-        if line.unsent or sent == 0 or line.got is None:
-            self._poll.modify(line.socket.fileno(), wanted)
+        if line.waits != bool(line.unsent):
+            line.waits = not line.waits
+            self._poll.modify(line.socket.fileno(), select.EPOLLIN | (select.EPOLLOUT if line.waits else 0))
 
 
 def _connected(host: str, port: int) -> socket.socket:

@@ -58,6 +58,11 @@ def row(bar: Bar, values: Sequence[float], note: str, ours: float | None = None)
     )
 
 
+def noted(row: Row, remark: str) -> Row:
+    """The row with *remark* at the end of its note."""
+    return msgspec.structs.replace(row, note=row.note + remark)
+
+
 def rounded(value: float) -> float:
     """Four significant digits: more would be noise."""
     return float(f"{value:.4g}")

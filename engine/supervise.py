@@ -39,7 +39,7 @@ READY_S = 180.0  # numba compiles its kernels on the first start of a fresh mach
 DRAIN_S = 25.0
 _WATCH_S = 0.05
 _PROBE_S = 2.0
-_HOPELESS = 5  # deaths of a part that a start does not wait any longer for
+_HOPELESS = 4  # deaths of a part that a start does not wait any longer for
 
 log = structlog.get_logger()
 
@@ -174,7 +174,8 @@ class Stack:
     async def _wait_for(self, name: str, deadline: float, trouble: str) -> None:
         """One more pause; `ServerError` with *trouble* past the deadline or when the part dies again and again."""
         if time.monotonic() > deadline or self._parts[name].deaths >= _HOPELESS:
-            raise ServerError(f"{trouble}: {name} died {self._parts[name].deaths} times{self._why(name)}")
+            deaths = self._parts[name].deaths
+            raise ServerError(f"{trouble}; {name} died {deaths} times since the start{self._why(name)}")
         await asyncio.sleep(_WATCH_S)
 
     def hurry(self) -> None:

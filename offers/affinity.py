@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from offers.campaign import DAY_MS
@@ -24,6 +25,7 @@ HALF_LIFE_DAYS = 30.0
 PRODUCT, BRAND, CATEGORY, RETAILER = 1.0, 0.5, 0.25, 0.125
 
 K = TypeVar("K", bound=Hashable)
+_purchase = itemgetter(0)
 
 EVERYBODY = 0
 """The retailer under which brands and categories count across retailers (ids of retailers start at 1)."""
@@ -64,28 +66,26 @@ def weight(purchase: Purchase, now_ms: int) -> float:
 def profile(history: Iterable[Bought], cross_retailer: bool, now_ms: int) -> Profile:
     """What the purchases add up to; with *cross_retailer* brands and categories count for every retailer.
 
-    The order of *history* does not matter, to the last bit: `fsum` rounds once.
+    They are added in ascending order, so that the order of *history* does not matter to the last bit.
     """
-    product: dict[int, list[float]] = defaultdict(list)
-    brand: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    category: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    retailer: dict[int, list[float]] = defaultdict(list)
-    for purchase, kind in history:
+    product: dict[int, float] = {}
+    retailer: dict[int, float] = {}
+    brand: dict[int, dict[str, float]] = defaultdict(dict)
+    category: dict[int, dict[str, float]] = defaultdict(dict)
+    for purchase, kind in sorted(history, key=_purchase):
         heft = weight(purchase, now_ms)
-        product[purchase.product].append(heft)
+        product[purchase.product] = product.get(purchase.product, 0.0) + heft
         if kind is not None:
+            retailer[kind.retailer] = retailer.get(kind.retailer, 0.0) + heft
             owner = EVERYBODY if cross_retailer else kind.retailer
-            retailer[kind.retailer].append(heft)
-            if kind.brand is not None:
-                brand[owner][kind.brand].append(heft)
-            if kind.category is not None:
-                category[owner][kind.category].append(heft)
-    return Profile(
-        _summed(product),
-        {owner: _summed(words) for owner, words in brand.items()},
-        {owner: _summed(words) for owner, words in category.items()},
-        _summed(retailer),
-    )
+            _add(brand[owner], kind.brand, heft)
+            _add(category[owner], kind.category, heft)
+    return Profile(product, brand, category, retailer)
+
+
+def _add(tally: dict[str, float], word: str | None, heft: float) -> None:
+    if word is not None:
+        tally[word] = tally.get(word, 0.0) + heft
 
 
 def terms(known: Profile, campaign: LiveCampaign, cross_retailer: bool) -> dict[str, float]:
@@ -101,10 +101,6 @@ def terms(known: Profile, campaign: LiveCampaign, cross_retailer: bool) -> dict[
         "affinity_retailer": RETAILER * known.retailer.get(campaign.retailer, 0.0),
     }
     return {name: share for name, share in each.items() if share}
-
-
-def _summed(weights: Mapping[K, Sequence[float]]) -> Tally[K]:
-    return {key: math.fsum(each) for key, each in weights.items()}
 
 
 def _met(tally: Tally[K], wanted: Set[K]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from offers.pool import Pool
+from offers.pool import NONE, Pool
 
 MOST_QUANTITY = 65_535
 
@@ -46,7 +46,11 @@ class History:
         """All that is remembered of a customer, last noted first."""
         columns = self._pool.columns
         product, at_s, quantity = columns["product"], columns["at_s"], columns["quantity"]
-        return [Purchase(product[s], at_s[s] * 1000, quantity[s]) for s in self._pool.slots(row)]
+        slot, following, out = self._pool.first(row), self._pool.next, []
+        while slot != NONE:  # read for every decision: a generator would double the cost
+            out.append(Purchase(product[slot], at_s[slot] * 1000, quantity[slot]))
+            slot = following[slot]
+        return out
 
     def bought(self, row: int, wanted: frozenset[int], since_ms: int) -> bool:
         """Whether any of the *wanted* products was bought at or after *since_ms* (by the second)."""

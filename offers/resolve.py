@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 
 from offers.campaign import DAY_MS, Bought, Offer, SearchTerms
 from offers.catalogue import CampaignRow, ProductRow, fold
@@ -12,6 +13,8 @@ from offers.live import LiveAudience, LiveCampaign, Wanted
 # What a percentage is worth depends on a basket not yet filled: 20.00 in a currency with two decimals, or the
 # least basket that the offer asks for.
 NOMINAL_BASKET_MINOR = 2_000
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ProductCodes = Mapping[tuple[int, str], ProductRow]
 
@@ -35,8 +38,8 @@ def live(row: CampaignRow, products: ProductCodes) -> LiveCampaign:
         code=spec.code,
         trigger=spec.trigger,
         dwell_s=spec.dwell_s,
-        starts_ms=int(spec.starts_at.timestamp() * 1000),
-        ends_ms=int(spec.ends_at.timestamp() * 1000),
+        starts_ms=_ms(spec.starts_at),
+        ends_ms=_ms(spec.ends_at),
         only_while_open=spec.schedule.only_while_open,
         priority=spec.priority,
         cap_coupons=spec.cap.coupons,
@@ -94,6 +97,11 @@ def _known(codes: Iterable[str], retailer: int, products: ProductCodes) -> list[
 
 def _folded(words: Iterable[str | None]) -> frozenset[str]:
     return frozenset(folded for word in words if word and (folded := fold(word)))
+
+
+def _ms(at: datetime) -> int:
+    """Whole milliseconds, exactly: a float of seconds would lose the last one now and then."""
+    return (at - EPOCH) // timedelta(milliseconds=1)
 
 
 def worth_minor(offer: Offer) -> int:

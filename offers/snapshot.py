@@ -20,7 +20,7 @@ Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Postings:
     """Fence → campaigns (CSR) and the hours that hold there. Rows are those of `Snapshot.schedules` and `.hours`."""
 
@@ -34,7 +34,7 @@ class Postings:
     """i4[F]: row of the store's opening hours; UNKNOWN."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """Read-only and shared; a new catalogue is a new snapshot."""
 

@@ -98,7 +98,7 @@ class HttpWire:
 def bounded(builder: ClientBuilder, timeout_s: float) -> ClientBuilder:
     """The bounds every client of ours has; it follows no redirect and raises for no status."""
     return (
-        builder.referer(False)
+        builder.timeout(timedelta(seconds=timeout_s))
         .connect_timeout(timedelta(seconds=min(timeout_s, CONNECT_TIMEOUT_S)))
         .pool_idle_timeout(timedelta(seconds=IDLE_S))
         .follow_redirects(False)

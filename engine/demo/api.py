@@ -57,7 +57,7 @@ class Caller:
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
             answer = await self._try(method, path, content, once)
-            if answer.status not in BUSY and answer.status or time.monotonic() > deadline_s:
+            if (answer.status not in BUSY and answer.status) or time.monotonic() > deadline_s:
                 return answer
             await asyncio.sleep(PAUSE_S)
 

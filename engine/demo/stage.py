@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from engine.clock import Clock
-from engine.demo.opening import opening_offset_ms
 from engine.embedded.child import Command, Process, spawn, tail
 from engine.embedded.home import open_folder
 from engine.embedded.lock import holder
@@ -45,20 +45,18 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(given: Settings) -> AsyncIterator[Stage]:
+async def stage(given: Settings, offset_ms: int) -> AsyncIterator[Stage]:
     """Everything running and empty; afterwards nothing is. *given*.data is the parent of the demo's own folder."""
     folder = _fresh(given.data / "demo")
     logs = folder / "logs"
     _log_to(given, logs)
-    offset_ms = opening_offset_ms(Clock().now_ms())
     settings = replace(given, data=folder, host="127.0.0.1", port=0, clock_offset_ms=offset_ms)
     async with _stand_in(settings, logs / "fcm-stand-in.log") as found:
-        settings = replace(settings, **found)
+        settings = replace(settings, fcm_service_account=found.account, fcm_base_url=found.url)
         async with Stack(settings, ROLES, logs) as stack:
             key = (folder / "admin.key").read_text().strip()
-            ledger = Path(settings.fcm_service_account).with_name(FILE)
-            clock = Clock(offset_ms)
-            yield Stage(stack, stack.settings, clock, settings.fcm_base_url, ledger, key)
+            ledger = Path(found.account).with_name(FILE)
+            yield Stage(stack, stack.settings, Clock(offset_ms), found.url, ledger, key)
 
 
 def _fresh(folder: Path) -> Path:
@@ -80,30 +78,39 @@ def _log_to(settings: Settings, logs: Path) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory((logs / "demo.log").open("a")))
 
 
+class _StandIn(NamedTuple):
+    """Path of its service account, and its address."""
+
+    account: str
+    url: str
+
+
 @asynccontextmanager
-async def _stand_in(settings: Settings, output: Path) -> AsyncIterator[dict[str, str]]:
-    """The stand-in's address and account, as fields of `Settings`."""
+async def _stand_in(settings: Settings, output: Path) -> AsyncIterator[_StandIn]:
+    """The stand-in as a process that dies with us."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     folder = settings.data / "fcm-stand-in"
     argv = [sys.executable, "-m", "engine", "fcm-stand-in", "--port", "0", "--data", str(folder)]
     process = spawn(Command(argv=argv, env=ours | settings.environ(), log=output))
     try:
-        yield await _greeting(process, output)
+        yield await asyncio.to_thread(_greeting, process, output)
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(_wait, process)
 
 
-async def _greeting(process: Process, output: Path) -> dict[str, str]:
+def _greeting(process: Process, output: Path) -> _StandIn:
     """What the stand-in prints once it listens."""
-    names = {variable(name): name for name in ("fcm_service_account", "fcm_base_url")}
+    account, url = (f"{variable(name)}=" for name in ("fcm_service_account", "fcm_base_url"))
     deadline_s = time.monotonic() + STAND_IN_S
     while time.monotonic() < deadline_s and process.poll() is None:
-        lines = [line.split("=", 1) for line in output.read_text().splitlines() if "=" in line]
-        found = {names[line[0]]: line[1] for line in lines if line[0] in names}
-        if len(found) == len(names):
-            return found
-        await asyncio.sleep(POLL_S)
+        lines = output.read_text().splitlines()
+        accounts, urls = (
+            [line.removeprefix(name) for line in lines if line.startswith(name)] for name in (account, url)
+        )
+        if accounts and urls:
+            return _StandIn(accounts[0], urls[0])
+        time.sleep(POLL_S)
     raise ServerError(f"the FCM stand-in did not start; the end of {output}:\n{tail(output)}")
 
 

@@ -17,6 +17,11 @@ class DirectoryLock:
         self.folder = folder
         self._fd = -1
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds it."""
+        return self._fd >= 0
+
     def acquire(self) -> None:
         """Take the lock or raise `ServerError` naming who holds it."""
         fd = os.open(_file(self.folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

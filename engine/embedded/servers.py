@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from engine.embedded.home import open_folder, settle
+from engine.embedded.home import Home, open_folder, settle
 from engine.embedded.lock import DirectoryLock, holder
 from engine.embedded.postgres import PostgresServer
 from engine.embedded.secrets import write_private
@@ -63,23 +63,31 @@ class EmbeddedServers:
 
     def start(self) -> None:
         """Start what is not given; all or nothing."""
-        kinds = [(PostgresServer, self._given.database_url), (ValkeyServer, self._given.redis_url)]
+        kinds: list[tuple[type[Server], str]] = [
+            (PostgresServer, self._given.database_url),
+            (ValkeyServer, self._given.redis_url),
+        ]
+        wanted = [kind for kind, url in kinds if not url]
         open_folder(self._given.data)
         self._lock.acquire()
         try:
-            home = settle(self._given.data)
-            for kind, url in kinds:
-                if not url:
-                    server = kind(home)
-                    self._servers[server.name] = server
-                    server.start()
+            if wanted:
+                self._start(wanted, settle(self._given.data))
             self._publish()
         except BaseException:
             self.stop()
             raise
 
+    def _start(self, kinds: Iterable[type[Server]], home: Home) -> None:
+        for kind in kinds:
+            server = kind(home)
+            self._servers[server.name] = server
+            server.start()
+
     def stop(self) -> None:
-        """Stop the servers, last started first, and give the folder back."""
+        """Stop the servers, last started first, and give the folder back; nothing when it never was ours."""
+        if not self._lock.held:
+            return
         with contextlib.suppress(FileNotFoundError):
             _addresses(self._given.data).unlink()
         for server in reversed(self._servers.values()):
@@ -128,7 +136,7 @@ async def _to_the_end(work: Callable[[], None]) -> None:
 @asynccontextmanager
 async def borrowed(settings: Settings) -> AsyncIterator[Settings]:
     """Yours, or those that run in the folder, or servers of our own for the length of the block."""
-    if holder(settings.data) is not None:
+    if (settings.database_url and settings.redis_url) or holder(settings.data) is not None:
         yield running(settings)
     else:
         async with EmbeddedServers(settings) as servers:

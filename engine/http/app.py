@@ -56,12 +56,12 @@ register_url_convertor("code", CodeConvertor())
 def build(services: Services, routes: Sequence[Route] = ROUTES) -> Starlette:
     """The application; raises `SettingError` for a route that says not who may call it."""
     check(routes)
-    services.document = document(routes)
     by_path: dict[str, list[Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, []).append(route)
     listed: list[BaseRoute] = [_route(path, Endpoint(same, services)) for path, same in by_path.items()]
     app = Starlette(routes=listed)
+    app.state.document = document(routes)
     app.router.redirect_slashes = False
     app.router.default = _not_found
     app.middleware_stack = _Bounds(app.router)

@@ -51,7 +51,6 @@ class Services:
     guess_rate: RateLimit
     gate: Gate
     reserve_gate: Gate
-    document: bytes = b""
     ready: bool = True
 
 

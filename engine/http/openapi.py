@@ -33,7 +33,7 @@ _DESCRIPTION = (
 
 async def get_document(call: Call) -> Reply:
     """The document of the running table."""
-    return Reply(200, call.services.document)
+    return Reply(200, call.scope["app"].state.document)
 
 
 def document(routes: Sequence[Route]) -> bytes:

@@ -11,16 +11,15 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from engine.matcher.recover import Owned
 from engine.postgres import queries
+from offers.budget import Blocks
 
 
-async def lease(pool: asyncpg.Pool, owned: Owned, campaigns: Iterable[int], *, starving: bool) -> int:
+async def lease(pool: asyncpg.Pool, p: int, campaigns: Iterable[int], *, starving: bool) -> int:
     """Lease a block of each campaign for the partition; answer how many got one."""
     wanted = sorted(campaigns)
     if not wanted:
         return 0
-    p = owned.state.p
     async with pool.acquire() as connection, connection.transaction():
         got = [
             (row["campaign"], row["n"])
@@ -32,7 +31,6 @@ async def lease(pool: asyncpg.Pool, owned: Owned, campaigns: Iterable[int], *, s
     return len(got)
 
 
-def to_return(owned: Owned, starving: Iterable[int]) -> dict[int, int]:
+def to_return(blocks: Blocks, starving: Iterable[int]) -> dict[int, int]:
     """Campaign → coupons this partition should return: half of what is left, rounded up."""
-    blocks = owned.state.blocks
     return {campaign: -(-blocks.left(campaign) // 2) for campaign in starving if blocks.left(campaign) > 0}

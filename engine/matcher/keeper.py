@@ -167,7 +167,7 @@ class Keeper:
         """A first block of every campaign the snapshot brings."""
         known = owned.state.blocks.campaigns()
         new = [c.id for c in self._snapshots.loaded[revision].campaigns if c.id not in known]
-        await lease(self._pool, owned, new, starving=False)
+        await lease(self._pool, owned.state.p, new, starving=False)
 
     async def _feed_starved(self) -> None:
         """More for blocks that run low; from those who do not spend, when the budget has no more."""
@@ -175,9 +175,9 @@ class Keeper:
         for p, owned in list(self._cycle.owned.items()):
             starved = {c for c in self._cycle.starved.pop(p, set()) if self._may_ask(p, c)}
             low = {c for c in self._cycle.low.pop(p, set()) if self._may_ask(p, c)}
-            await lease(self._pool, owned, low - starved, starving=False)
-            await lease(self._pool, owned, starved, starving=True)
-            for campaign, coupons in to_return(owned, starving - starved).items():
+            await lease(self._pool, p, low - starved, starving=False)
+            await lease(self._pool, p, starved, starving=True)
+            for campaign, coupons in to_return(owned.state.blocks, starving - starved).items():
                 if self._may_ask(p, -campaign):
                     await self._append(owned, EntryKind.RECLAIM, Reclaim(campaign, coupons))
 

@@ -19,6 +19,7 @@ from engine.log.entries import Entry, Switch
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
 from engine.matcher.checkpoint import Checkpoints, Head
+from engine.matcher.grants import lease
 from engine.matcher.snapshots import Snapshots
 from engine.matcher.state import LOCATION, State
 from engine.matcher.step import step
@@ -64,6 +65,7 @@ class Recovery:
         if await self._log_was_lost(p, row, head):
             row = await self._open_log(p, epoch)
             head = None
+        await self._first_blocks(p)
         state = await self._load(p)
         reset_at = row["reset_at"]
         state.reset_until_ms = int(reset_at.timestamp() * 1000) + AFTER_RESET_MS if reset_at else 0
@@ -91,6 +93,15 @@ class Recovery:
         if row["reset_at"] is not None:
             log.warning("log.lost", p=p, epoch=epoch)
         return row
+
+    async def _first_blocks(self, p: int) -> None:
+        """A block of every live campaign that has none here, before the tables are read: a state that begins under the
+        newest snapshot meets no switch that would bring them, and the first customers would find nothing to get."""
+        revision = await self._snapshots.refresh()
+        if revision:
+            known = {block["campaign"] async for block in queries.matcher.load_blocks(self._pool, p=p)}
+            live = [campaign.id for campaign in self._snapshots.loaded[revision].campaigns]
+            await lease(self._pool, p, [c for c in live if c not in known], starving=False)
 
     async def _load(self, p: int) -> State:
         """Everything that rests on tables, as of one moment."""

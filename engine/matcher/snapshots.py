@@ -48,6 +48,7 @@ class Snapshots:
             async with connection.transaction(isolation="repeatable_read"):
                 if not await queries.snapshots.only_one_compiles(connection):
                     return
+                await queries.snapshots.take_time(connection)
                 changes = await queries.snapshots.take_changes(connection)
                 if changes or await self._is_old(connection):
                     await self._compile(connection)

@@ -19,6 +19,7 @@ TENANT: Role = "candlemaker_tenant"
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
+_IDLE_IN_TRANSACTION_MS = 5_000  # a process paused in mid-transaction holds rows that its replacement needs
 _OWNER_IDLE_MS = 8_000  # a paused owner loses its session, and with it the advisory lock, after this
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -98,7 +99,9 @@ def session_settings(settings: Settings, role: Role | None) -> dict[str, str]:
         "timezone": "UTC",
         "jit": "off",
     }
-    return chosen | ({"role": role} if role else {})
+    if role is None:
+        return chosen
+    return chosen | {"role": role, "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MS)}
 
 
 async def speak_json(connection: Any) -> None:

@@ -7,6 +7,10 @@ WITH taken AS (DELETE FROM catalogue_change RETURNING 1) SELECT count(*) FROM ta
 -- Transaction-scoped lock: of several matchers one compiles.
 SELECT pg_try_advisory_xact_lock(hashtext('candlemaker.compile'));
 
+-- name: take_time!
+-- The compile works outside the database while its transaction waits, for longer than other transactions may.
+SET LOCAL idle_in_transaction_session_timeout = '10min';
+
 -- name: latest^
 -- The snapshot to run.
 SELECT revision, manifest, built_at FROM snapshot ORDER BY revision DESC LIMIT 1;

@@ -191,7 +191,7 @@ def test_servers_outlive_the_thread_that_started_them(fresh: Settings) -> None:
 
 
 def test_a_second_owner_is_told_who_holds_the_folder(fresh: Settings) -> None:
-    with owner(fresh.data) as (process, *_):
+    with owner(fresh.data) as (process, _, _, theirs):
         with pytest.raises(ServerError, match=f"in use by process {process.pid}; stop that one"):
             EmbeddedServers(fresh).start()
         done = subprocess.run(
@@ -205,6 +205,7 @@ def test_a_second_owner_is_told_who_holds_the_folder(fresh: Settings) -> None:
         assert done.returncode == 2
         assert f"in use by process {process.pid}" in done.stderr
         assert "Traceback" not in done.stderr
+        assert running(fresh).database_url == theirs.database_url, "and it took nothing with it"
 
 
 async def test_other_commands_find_the_servers_that_run(fresh: Settings) -> None:

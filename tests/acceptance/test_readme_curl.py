@@ -31,7 +31,13 @@ async def test_the_lines_work_as_pasted(tmp_path: Path) -> None:
         await ensure_admin_key(stack.settings)
         pasted = lines_to_paste(stack.url)
         shell = await asyncio.to_thread(
-            subprocess.run, ["bash", "-c", pasted], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False
+            subprocess.run,
+            ["bash", "-c", pasted],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
         )
     said = shell.stdout + shell.stderr
     assert shell.returncode == 0, said

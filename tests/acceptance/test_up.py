@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,13 @@ async def test_a_port_in_use_is_refused_before_anything_starts(fresh: Settings) 
         with pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{fresh.port} .*CANDLEMAKER_PORT"):
             await Stack(fresh).__aenter__()
     assert not (fresh.data / "postgres").exists()
+
+
+async def test_an_api_that_dies_again_and_again_ends_the_wait(settings: Settings, tmp_path: Path) -> None:
+    stack = Stack(replace(settings, log_level="loud"), roles=("api",), logs=tmp_path / "logs")
+    with pytest.raises(ServerError, match=r"(?s)is not ready; api died 4 times .*CANDLEMAKER_LOG_LEVEL='loud'"):
+        await stack.__aenter__()
+    assert processes_of(settings.data) == []
 
 
 async def test_a_role_that_cannot_start_is_reported_with_its_log(settings: Settings, tmp_path: Path) -> None:

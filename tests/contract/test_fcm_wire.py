@@ -78,6 +78,7 @@ async def test_row(rig: Rig, answer: str, after: str, verdict: Verdict, wait_s: 
     assert (outcome.verdict, outcome.retry_after_s) == (verdict, wait_s)
     assert [row["answer"] for row in arrivals] == [answer], "exactly one arrival"
     assert arrivals[0]["accepted"] is FAULTS[answer].accepted
+    assert (outcome.detail == "no answer") is (answer == "reset"), "the reset breaks the connection itself"
 
 
 def test_no_answer_of_the_script_goes_untested() -> None:

@@ -262,7 +262,7 @@ async def test_too_many_pings(world: World) -> None:
     await _refused(world, "POST", "/v1/pings", "app", {"pings": [small] * 100_000}, status=413)
 
 
-STORE_FAULTS = [
+STORE_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"lat": 91}, "lat"),
     ({"lat": 0.0, "lng": 0.0}, "lat"),
     ({"zone": "Mars/Olympus"}, "zone"),

@@ -203,8 +203,8 @@ async def test_customers_have_dense_numbers(world: World) -> None:
     assert await world.good("POST", "/v1/customers", "app", body) == {"created": 200, "updated": 0}
     assert await world.good("POST", "/v1/customers", "app", body) == {"created": 0, "updated": 200}
     rows = await world.database.fetch(
-        "SELECT p, count(*) AS n, max(number / 16) + 1 AS top, (SELECT next_row FROM customer_counter c WHERE c.p = u.p)"
-        " FROM customer u GROUP BY p"
+        "SELECT p, count(*) AS n, max(number / 16) + 1 AS top,"
+        " (SELECT next_row FROM customer_counter c WHERE c.p = u.p) FROM customer u GROUP BY p"
     )
     assert rows and all(row["n"] == row["top"] == row["next_row"] for row in rows)
     wrong = "SELECT count(*) FROM customer WHERE number % 16 <> p"

@@ -9,7 +9,9 @@ import pytest
 
 from engine.embedded import home
 from engine.embedded.child import Account
+from engine.embedded.servers import EmbeddedServers
 from engine.errors import ServerError
+from engine.settings import Settings
 
 STRANGER = Account(uid=61_234, gid=61_234)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
@@ -67,6 +69,15 @@ def test_a_remade_folder_does_not_inherit_the_old_data(
     first = home.settle(tmp_path / "data", STRANGER)
     shutil.rmtree(tmp_path / "data")
     assert home.settle(tmp_path / "data", STRANGER).root != first.root
+
+
+def test_servers_of_your_own_need_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: Path) -> home.Home:
+        raise AssertionError(f"a place was looked for beside {data}")
+
+    monkeypatch.setattr("engine.embedded.servers.settle", refuse)
+    with EmbeddedServers(Settings(data=tmp_path, database_url="postgresql://yours", redis_url="redis://yours")):
+        pass
 
 
 @as_root

@@ -63,6 +63,8 @@ def test_windows_open_with_the_first_message_and_429_does_not_count() -> None:
     assert [limits.device_full_for_ms("r", at_ms + ms) for ms in (0, 1000, 2000, 59_999)] == [0, 0, 58_000, 1]
     assert limits.device_full_for_ms("r", at_ms + MINUTE_MS) == 0
     assert limits.device_full_for_ms("other", at_ms) == 0
+    assert {limits.device_full_for_ms("r", at_ms + MINUTE_MS + ms) > 0 for ms in range(1, 6000)} == {False, True}
+    assert limits.device_full_for_ms("r", at_ms + 2 * MINUTE_MS) == 0, "thousands of refusals, and the hour has room"
 
 
 def test_a_device_takes_5000_an_hour() -> None:

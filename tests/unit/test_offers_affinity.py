@@ -60,6 +60,7 @@ def test_each_level_has_its_own_term_and_the_affinity_is_their_sum() -> None:
 
 
 def test_other_retailers_purchases_count_only_with_consent_and_none_without_history() -> None:
+    assert terms([1, 2, 3], ALL_CONSENTS & ~Consent.CROSS_RETAILER) == terms([1, 2, 3])
     assert terms([11], ALL_CONSENTS & ~Consent.CROSS_RETAILER) == {"affinity": 0.0}
     assert terms([11]) == {"affinity": 0.75, "affinity_brand": 0.5, "affinity_category": 0.25}
     assert terms([1], ALL_CONSENTS & ~Consent.HISTORY) == {"affinity": 0.0}

@@ -29,6 +29,16 @@ def test_the_last_coupon_is_spent_once() -> None:
     assert (blocks.left(1), blocks.spent(1), blocks.granted(1)) == (0, 1, 1)
 
 
+def test_a_block_is_taken_over_as_the_database_holds_it() -> None:
+    blocks = Blocks()
+    blocks.restore(1, granted=5, spent=3)
+    assert (blocks.left(1), blocks.spent(1), blocks.granted(1)) == (2, 3, 5)
+    for granted, spent in ((1, 2), (1, -1)):
+        with pytest.raises(LedgerError, match="cannot have"):
+            blocks.restore(1, granted, spent)
+    assert blocks.left(1) == 2
+
+
 def test_only_what_is_unspent_is_reclaimed() -> None:
     blocks = Blocks()
     blocks.grant(1, 5)

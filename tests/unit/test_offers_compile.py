@@ -158,6 +158,12 @@ def test_arrays_are_read_only() -> None:
             array[...] = 0
 
 
+def test_dates_keep_every_millisecond() -> None:
+    live = snapshot([campaign(starts_at=f"2026-11-01T00:00:00.{ms:03}Z") for ms in range(1000)])
+    first = live.campaigns[0].starts_ms
+    assert [c.starts_ms - first for c in live.campaigns] == list(range(1000))
+
+
 def test_campaigns_of_other_retailers_do_not_meet() -> None:
     rows = [CampaignRow(1, 1, campaign()), CampaignRow(2, 2, campaign())]
     live = compile_snapshot(Catalogue([store(1), store(2, retailer=2)], [], rows), NOW_MS)

@@ -61,6 +61,11 @@ def test_a_good_campaign_has_no_problem() -> None:
         ({"creative": {"title": "a", "body": "tab\t"}}, [("creative.body", "control_character")]),
         ({"name": "half \ud800"}, [("name", "control_character")]),
         ({"code": "  "}, [("code", "blank")]),
+        # A pattern's $ lets a last newline pass; the check of texts does not.
+        (
+            {"schedule": {"weekly": [{"days": ["mon"], "start": "09:00\n", "end": "10:00"}]}},
+            [("schedule.weekly[0].start", "control_character")],
+        ),
     ],
 )
 def test_each_problem_has_its_column_and_code(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:

@@ -26,9 +26,7 @@ from engine.telemetry import REDACTED, redact
     ],
 )
 def test_secrets_and_places_are_redacted_whatever_the_depth(name: str) -> None:
-    line = redact(
-        None, "info", {"event": "seen", name: "60.17", "inner": {name: 1, "kept": [{name: 2}, "x"]}}
-    )
+    line = redact(None, "info", {"event": "seen", name: "60.17", "inner": {name: 1, "kept": [{name: 2}, "x"]}})
     assert line == {
         "event": "seen",
         name: REDACTED,
@@ -36,9 +34,7 @@ def test_secrets_and_places_are_redacted_whatever_the_depth(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["status_code", "key_id", "monkey", "latency_ms", "flat", "encoded", "position"]
-)
+@pytest.mark.parametrize("name", ["status_code", "key_id", "monkey", "latency_ms", "flat", "encoded", "position"])
 def test_harmless_names_are_kept(name: str) -> None:
     assert redact(None, "info", {name: 7}) == {name: 7}
 

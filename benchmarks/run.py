@@ -1,0 +1,84 @@
+"""`python -m benchmarks.run [bench ...]`: measure, write `results/<bench>.json`, say what missed its bar.
+
+Refuses when the machine is busy, unless told `--although-busy`; such figures say so in their notes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from benchmarks import bars, first_coupon, ingest, latency, memory, result, stop, takeover
+from benchmarks.bars import Plan
+from benchmarks.machine import QUIET, commit, load_average, this_machine
+from benchmarks.report import line_of
+from benchmarks.result import Result, Row
+
+BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
+    "ingest": ingest.bench,
+    "latency": latency.bench,
+    "takeover": takeover.bench,
+    "stop": stop.bench,
+    "first_coupon": first_coupon.bench,
+    "memory": memory.bench,
+}
+LONGEST_S = 300.0
+"""A bench that takes longer hangs."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when every bench ran and met its bars, 1 otherwise, 2 when the machine is busy."""
+    args = _arguments(argv)
+    busy = load_average()
+    if busy > QUIET:
+        what = f"the load average is {busy:.2f}, above {QUIET}: something else runs, and figures would be of both"
+        print(f"{'WARNING' if args.although_busy else 'refused'}: {what}", file=sys.stderr)
+        if not args.although_busy:
+            print("wait a minute, or give --although-busy for figures that prove nothing", file=sys.stderr)
+            return 2
+    remark = f"; NOT ALONE on the machine (load average {busy:.2f} before)" if busy > QUIET else ""
+    good = [_measured(name, args.out, remark) for name in args.bench or BENCHES]
+    return 0 if all(good) else 1
+
+
+def _measured(name: str, folder: Path, remark: str) -> bool:
+    """Run one bench and write its result; whether it met its bars."""
+    plan = bars.load()[name]
+    print(f"{name}: {plan.about}", flush=True)
+    try:
+        rows = asyncio.run(_bounded(BENCHES[name], plan))
+    except Exception:  # one bench that fails must not hide the others' figures
+        traceback.print_exc()
+        print(f"{name}: FAILED", file=sys.stderr, flush=True)
+        return False
+    noted = [result.noted(row, remark) for row in rows]
+    at = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    result.write(Result(name, at, plan.seed, commit(), this_machine(), noted), folder)
+    for row in noted:
+        print("  " + line_of(row), flush=True)
+    return all(row.met for row in noted)
+
+
+async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) -> list[Row]:
+    async with asyncio.timeout(LONGEST_S):
+        return await bench(plan)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("bench", nargs="*", metavar="bench", help=f"of {', '.join(BENCHES)}; all without")
+    parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
+    parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
+    args = parser.parse_args(argv)
+    if unknown := set(args.bench) - BENCHES.keys():
+        parser.error(f"there is no bench {sorted(unknown)[0]}; known: {', '.join(BENCHES)}")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Phones that do not stroll: couriers who pass the same shop again and again, and a guest who tours the live shops.
+
+They ride along the real streets, each on its own closed line, at a steady speed that is made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.demo.city import City, Shop
+from engine.demo.noise import Noise, calibrated
+from engine.demo.plane import Floats, Ints
+from engine.demo.streets import Streets, with_doors
+
+COURIER_M_S, GUEST_M_S = 8.0, 5.0
+AWAY_M = 95.0
+"""A courier turns back this far from the shop: beyond the fence, its margin and the receiver's usual error."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A closed line: points in metres on the streets' plane and the way to each; `length_m` is once round."""
+
+    east_m: Floats
+    north_m: Floats
+    along_m: Floats
+
+    @property
+    def length_m(self) -> float:
+        """Once round."""
+        return float(self.along_m[-1])
+
+    def at(self, ridden_m: float) -> tuple[float, float]:
+        """(east, north) after that way, however many times round."""
+        along_m = ridden_m % self.length_m
+        return float(np.interp(along_m, self.along_m, self.east_m)), float(
+            np.interp(along_m, self.along_m, self.north_m)
+        )
+
+
+class Rides:
+    """The riders' reports; `phone` names them in the order of the lines."""
+
+    def __init__(
+        self, streets: Streets, phone: Sequence[int], lines: Sequence[Line], speed_m_s: Sequence[float]
+    ) -> None:
+        self.phone: Ints = np.array(phone, dtype=np.int64)
+        self._streets, self._lines, self._speed_m_s = streets, lines, speed_m_s
+        self._noise = Noise(calibrated(), len(lines), np.random.default_rng(len(lines)))
+        self._last_s = 0.0
+
+    def report(self, ridden_s: float) -> tuple[Floats, Floats, Floats]:
+        """(lat_deg, lng_deg, accuracy_m) of every rider, *ridden_s* seconds after the start."""
+        self._noise.advance(ridden_s - self._last_s)
+        self._last_s = ridden_s
+        spots = [line.at(speed * ridden_s) for line, speed in zip(self._lines, self._speed_m_s, strict=True)]
+        east_m, north_m = (np.array([spot[axis] for spot in spots]) for axis in (0, 1))
+        off_east_m, off_north_m = self._noise.errors_m()
+        lat_deg, lng_deg = self._streets.plane.to_degrees(east_m + off_east_m, north_m + off_north_m)
+        return lat_deg, lng_deg, self._noise.accuracy_m()
+
+
+def rides(city: City, streets: Streets, shops: Sequence[Shop], couriers: Sequence[int], guest: int | None) -> Rides:
+    """Couriers, each at one of *shops* in turn, and the *guest* (None: somebody else moves it) on a tour of them all."""
+    lat_deg, lng_deg = (np.array([getattr(shop, axis) for shop in shops]) for axis in ("lat_deg", "lng_deg"))
+    wider, doors = with_doors(streets, *city.plane.to_metres(lat_deg, lng_deg))
+    loops = [_there_and_back(wider, int(door)) for door in doors]
+    lines = [loops[n % len(loops)] for n in range(len(couriers))]
+    speeds = [COURIER_M_S] * len(couriers)
+    if guest is None:
+        return Rides(wider, couriers, lines, speeds)
+    return Rides(wider, [*couriers, guest], [*lines, _tour(wider, doors.tolist())], [*speeds, GUEST_M_S])
+
+
+def _there_and_back(streets: Streets, door: int) -> Line:
+    """From the door to the nearest place `AWAY_M` off (as the crow flies) by a shortest way, and back."""
+    _, way_m = streets.toward(door)
+    away_m = np.hypot(streets.east_m - streets.east_m[door], streets.north_m - streets.north_m[door])
+    far = np.flatnonzero((away_m >= AWAY_M) & np.isfinite(way_m))
+    out = streets.way(door, int(far[np.argmin(way_m[far])]))
+    return _line(streets, [*out, *out[-2::-1]])
+
+
+def _tour(streets: Streets, doors: Sequence[int]) -> Line:
+    """Through all doors, each time to the nearest one not seen yet, and home."""
+    left, nodes = set(doors[1:]), [doors[0]]
+    while left:
+        _, way_m = streets.toward(nodes[-1])
+        following = min(left, key=lambda door: (way_m[door], door))
+        nodes += streets.way(nodes[-1], following)[1:]
+        left.remove(following)
+    return _line(streets, nodes + streets.way(nodes[-1], doors[0])[1:])
+
+
+def _line(streets: Streets, nodes: Sequence[int]) -> Line:
+    east_m, north_m = streets.east_m[list(nodes)], streets.north_m[list(nodes)]
+    steps_m = np.hypot(np.diff(east_m), np.diff(north_m))
+    return Line(east_m, north_m, np.concatenate([[0.0], np.cumsum(steps_m)]))

@@ -1,0 +1,87 @@
+"""Everything the demo makes up or reads before the curtain: shops, streets, people, receipts, campaigns, walks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.demo.campaigns import NOTICE as CAMPAIGNS_NOTICE
+from engine.demo.campaigns import Placed, campaigns, live_places
+from engine.demo.chains import NOTICE as CHAINS_NOTICE
+from engine.demo.city import NOTICE as CITY_NOTICE
+from engine.demo.city import City, Shop, read_city
+from engine.demo.households import read_households
+from engine.demo.mapping import NOTICE as MAPPING_NOTICE
+from engine.demo.people import Person, people
+from engine.demo.receipts import Books, books
+from engine.demo.rides import Rides, rides
+from engine.demo.streets import Streets, read_streets
+from engine.demo.traffic import PERIOD_S
+from engine.demo.walkers import Walkers, places
+from offers.errors import InvalidHours
+from offers.hours import check
+
+DAYS, PRODUCTS, OTHER_PLACES = 14, 6_000, 60
+WALKERS_NOTICE = (
+    "People: households of the data and copies of them; who walks where, how fast, who allows what, and every "
+    "receiver's accuracy are simulated (errors shaped by a recorded run)."
+)
+NOTICES = (CITY_NOTICE, MAPPING_NOTICE, CHAINS_NOTICE, CAMPAIGNS_NOTICE, WALKERS_NOTICE)
+_WORD = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`live` are the places of the campaigns, `words` what people search for."""
+
+    city: City
+    streets: Streets
+    live: Sequence[Shop]
+    people: Sequence[Person]
+    books: Books
+    placed: Sequence[Placed]
+    walkers: Walkers
+    rides: Rides
+    words: Sequence[str]
+
+
+def scene(phones: int, seed: int, now_ms: int) -> Scene:
+    """The same *phones*, *seed* and time give the same scene. Takes seconds: run it in a thread."""
+    city = read_city(readable=readable)
+    streets = read_streets(city.plane)
+    live = live_places(city, now_ms)
+    data = read_households(now_ms, DAYS)
+    folk = people(data.households.tolist(), phones, seed)
+    known = {one.household: one.id for one in folk if one.household and not one.copy and one.consents["history"]}
+    kept = books(city, data, known, PRODUCTS)
+    uploaded = frozenset(int(row["code"].partition("-")[2]) for rows in kept.products.values() for row in rows)
+    placed = campaigns(live, data, uploaded, now_ms)
+    couriers = [person.phone for person in folk if person.part in {"rider", "waiting"}]
+    return Scene(
+        city,
+        streets,
+        live,
+        folk,
+        kept,
+        placed,
+        Walkers(places(city, streets, live, OTHER_PLACES, seed), phones, PERIOD_S, seed),
+        rides(city, streets, live, couriers, guest=0),
+        _words(placed),
+    )
+
+
+def readable(hours: str) -> bool:
+    """Whether the engine understands opening hours."""
+    try:
+        check(hours)
+    except InvalidHours:
+        return False
+    return True
+
+
+def _words(placed: Sequence[Placed]) -> list[str]:
+    """Two words of each category that a search campaign answers, as somebody might type them."""
+    searched = [one.campaign.search for one in placed if one.campaign.search is not None]
+    phrases = {" ".join(_WORD.findall(category.lower())[:2]) for terms in searched for category in terms.categories}
+    return sorted(phrases)

@@ -1,0 +1,326 @@
+"""A whole Candlemaker in one folder: embedded servers, two matchers, sender, API, and a stand-in for FCM.
+
+Nothing is faked: customers, shops and campaigns are made over HTTP, and what happened is read back from PostgreSQL and
+from the stand-in's ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+from redis.asyncio import Redis
+
+from engine.errors import ServerError
+from engine.log.entries import EntryKind, Switch, decode
+from engine.log.keys import PARTITIONS, head_key, log_key, position_of
+from engine.log.valkey import connect as valkey
+from engine.postgres.pool import ENGINE, LOST, open_pool
+from engine.settings import Settings
+from engine.standin.server import StandIn, serving
+from engine.supervise import Stack
+
+SHOP = (60.1700, 24.9400)
+"""The store of the campaign that must fire."""
+KIOSK = (60.1800, 24.9400)
+"""The store of the campaign that runs out; more than a kilometre away."""
+STREET = (60.1650, 24.9400)
+"""In no fence."""
+RARE_COUPONS = 48
+LEASE_S = 5
+PATIENCE_S = 45.0
+ALL_CONSENTS = dict.fromkeys(("location", "history", "marketing_push", "marketing_inapp", "cross_retailer"), True)
+
+_serial = itertools.count(1)
+
+
+@dataclass
+class World:
+    """What a test sees of it."""
+
+    stack: Stack
+    stand_in: StandIn
+    client: httpx.AsyncClient
+    database: Any
+    log: Redis
+    logs: Path
+    keys: dict[str, str] = field(default_factory=dict)
+    campaigns: dict[str, int] = field(default_factory=dict)
+
+    # ── doors ──
+
+    async def acked(self, method: str, path: str, who: str, body: Any = None, key: str = "") -> httpx.Response:
+        """The answer once there is one: refused connections and 503 are tried again with the very same request, as
+        an app's backend does. Any other 5xx is a failure of the product."""
+        headers = {"Authorization": f"Bearer {self.keys.get(who, who)}"} | ({"Idempotency-Key": key} if key else {})
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = await self.client.request(method, path, headers=headers, json=body)
+            except httpx.TransportError as error:
+                why = repr(error)
+            else:
+                if answer.status_code != 503:
+                    assert answer.status_code < 500, (method, path, answer.text)
+                    return answer
+                assert "retry-after" in answer.headers, "a 503 says when to come back"
+                why = answer.text
+            assert time.monotonic() < deadline, (method, path, why)
+            await asyncio.sleep(0.05)
+
+    async def good(self, method: str, path: str, who: str, body: Any = None, key: str = "") -> Any:
+        """The JSON of a request that must succeed."""
+        answer = await self.acked(method, path, who, body, key)
+        assert answer.is_success, (method, path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    async def ask(self, sql: str, *arguments: Any) -> list[Any]:
+        """Rows, however often PostgreSQL comes and goes."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return list(await self.database.fetch(sql, *arguments))
+            except (*LOST, TimeoutError, asyncpg.OperatorInterventionError):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+
+    async def one(self, sql: str, *arguments: Any) -> Any:
+        """The only value."""
+        return (await self.ask(sql, *arguments))[0][0]
+
+    async def until(self, true: Callable[[], Awaitable[bool]], what: str, timeout_s: float = PATIENCE_S) -> float:
+        """Wait for a condition; the seconds it took."""
+        began = time.monotonic()
+        while not await true():
+            assert time.monotonic() < began + timeout_s, f"not in {timeout_s} s: {what}"
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
+
+    async def pings(self, customers: list[str], place: tuple[float, float]) -> None:
+        """Acknowledged positions of *customers* at *place*, now by the phones' clocks."""
+        at = now()
+        rows = [{"customer": one, "lat": place[0], "lng": place[1], "accuracy_m": 8.0, "at": at} for one in customers]
+        answer = await self.acked("POST", "/v1/pings", "app", {"pings": rows})
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["refused"] == [], answer.text
+
+    async def people(self, count: int) -> list[str]:
+        """New customers with every consent and a phone each, known to the matchers."""
+        ids = [fresh("customer") for _ in range(count)]
+        rows = [
+            {"id": one, "zone": "Europe/Helsinki", "consents": ALL_CONSENTS, "devices": [device(one)]} for one in ids
+        ]
+        await self.good("POST", "/v1/customers", "app", {"customers": rows})
+        await self.facts_are_in()
+        return ids
+
+    # ── conditions ──
+
+    async def facts_are_in(self) -> None:
+        """Every fact written so far is part of the committed state."""
+        written = await self.ask("SELECT p, last FROM fact_counter")
+
+        async def applied() -> bool:
+            seen = {row["p"]: row["fact_seq"] for row in await self.ask("SELECT p, fact_seq FROM partition")}
+            return all(seen[row["p"]] >= row["last"] for row in written)
+
+        await self.until(applied, "facts reach the matchers")
+
+    async def owned_by(self) -> dict[int, int]:
+        """Partition → backend that holds its lock."""
+        rows = await self.ask(
+            "SELECT objid::int AS p, pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND classid = hashtext('candlemaker.partition')::oid AND mode = 'ExclusiveLock'"
+        )
+        return {row["p"]: row["pid"] for row in rows}
+
+    async def shared_by(self, matchers: int) -> None:
+        """The partitions are spread evenly over so many matchers, and each of them is matched."""
+
+        async def even() -> bool:
+            owners = list((await self.owned_by()).values())
+            return len(owners) == PARTITIONS and len(set(owners)) == matchers
+
+        await self.until(even, f"{matchers} matchers share the partitions")
+        await self.matched()
+
+    async def matched(self) -> None:
+        """Everything in the log so far is decided and committed."""
+        ends = {p: await self._last(p) for p in range(PARTITIONS)}
+
+        async def behind() -> bool:
+            at = {row["p"]: row["position"] for row in await self.ask("SELECT p, position FROM partition")}
+            return all(at[p] >= end for p, end in ends.items())
+
+        await self.until(behind, "the matchers catch up")
+
+    async def switched(self, campaign: int) -> None:
+        """A snapshot with the (first) block of *campaign* in every partition is in force everywhere."""
+
+        async def leased() -> bool:
+            return await self.one("SELECT count(*) FROM budget_block WHERE campaign = $1", campaign) == PARTITIONS
+
+        await self.until(leased, "every partition has a block of the campaign")
+        revision = await self.one("SELECT max(revision) FROM snapshot")
+
+        async def in_force() -> bool:
+            return all([await self._revision(p) >= revision for p in range(PARTITIONS)])
+
+        await self.until(in_force, "every partition's log has the switch")
+        await self.matched()
+
+    async def _revision(self, p: int) -> int:
+        """The newest revision named by the partition's checkpoint or by a switch behind it."""
+        entries = await self.log.xrange(log_key(p))
+        switches = [decode(EntryKind.SWITCH, entry[b"v"]) for _, entry in entries if entry[b"k"] == b"switch"]
+        newest = [switch.revision for switch in switches if isinstance(switch, Switch)]
+        return max([*newest, int(await self.log.hget(head_key(p), "revision") or 0)])
+
+    async def _last(self, p: int) -> int:
+        info = await self.log.xinfo_stream(log_key(p))
+        return position_of(info["last-generated-id"])
+
+    async def settled(self) -> None:
+        """The log is matched, every message has ended, every outcome is booked."""
+        await self.matched()
+
+        async def ended() -> bool:
+            return not await self.one("SELECT count(*) FROM message WHERE state IN ('queued', 'leased')")
+
+        await self.until(ended, "every message ends")
+        await self.facts_are_in()
+
+    async def back(self, name: str, before: int) -> None:
+        """A part that was killed lives again under another pid."""
+
+        async def lives() -> bool:
+            return self.stack.pid(name) not in (None, before)
+
+        await self.until(lives, f"{name} is started again")
+
+
+def fresh(noun: str) -> str:
+    """A name nobody has used."""
+    return f"{noun}-{next(_serial)}-{uuid4().hex[:8]}"
+
+
+def now(seconds: float = 0.0) -> str:
+    """RFC 3339 text of *seconds* from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def device(customer: str) -> dict[str, str]:
+    """The customer's phone; its registration names the customer."""
+    return {"name": "phone", "platform": "android", "kind": "token", "registration": f"registration:{customer}"}
+
+
+def campaign(code: str, store: str, budget: int, **more: Any) -> dict[str, Any]:
+    """An enter campaign at one store, one coupon a customer and day."""
+    plain = {
+        "code": code,
+        "name": code,
+        "trigger": "enter",
+        "stores": [store],
+        "radius_m": 40.0,
+        "starts_at": now(-3600),
+        "ends_at": now(86_400),
+        "schedule": {"only_while_open": False},
+        "cap": {"coupons": 1, "per_days": 1},
+        "budget_coupons": budget,
+        "offer": {"kind": "percent_off", "percent": 15, "valid_for_s": 3600},
+        "creative": {"title": "15 % off", "body": "Today only"},
+    }
+    return plain | more
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[World]:
+    """The world, furnished; afterwards nothing of it is left."""
+    folder = Path(tempfile.mkdtemp(prefix="candlemaker-world-", dir=_memory()))
+    folder.chmod(0o755)  # the servers run as another user
+    try:
+        async with serving(folder / "fcm") as stand_in:
+            settings = Settings(
+                data=folder / "data",
+                port=0,
+                lease_s=LEASE_S,
+                fcm_service_account=str(stand_in.service_account),
+                fcm_base_url=stand_in.address,
+            )
+            async with Stack(settings, logs=folder / "logs") as stack:
+                stack.start_role("matcher-2")
+                yield_to = await _opened(stack, stand_in, folder / "logs")
+                try:
+                    await _furnish(yield_to)
+                    yield yield_to
+                finally:
+                    await _closed(yield_to)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _opened(stack: Stack, stand_in: StandIn, logs: Path) -> World:
+    client = httpx.AsyncClient(base_url=stack.url, timeout=10.0, limits=httpx.Limits(max_connections=32))
+    return World(
+        stack=stack,
+        stand_in=stand_in,
+        client=client,
+        database=await open_pool(stack.settings, ENGINE, 1, 4),
+        log=valkey(stack.settings.redis_url),
+        logs=logs,
+    )
+
+
+async def _closed(world: World) -> None:
+    await world.client.aclose()
+    await world.log.aclose()
+    try:
+        async with asyncio.timeout(5.0):
+            await world.database.close()
+    except (TimeoutError, *LOST, ServerError):
+        world.database.terminate()
+
+
+async def _furnish(world: World) -> None:
+    world.keys["admin"] = (world.stack.settings.data / "admin.key").read_text().strip()
+    made = await world.good("POST", "/v1/retailers", "admin", {"name": "Candles", "currency": "EUR"})
+    for scope in ("app", "retailer", "till"):
+        body = {"scope": scope, "name": scope} | ({} if scope == "app" else {"retailer": made["id"]})
+        world.keys[scope] = (await world.good("POST", "/v1/keys", "admin", body))["key"]
+    stores = [
+        {"code": code, "name": code, "lat": place[0], "lng": place[1], "zone": "Europe/Helsinki"}
+        for code, place in (("shop", SHOP), ("kiosk", KIOSK))
+    ]
+    await world.good("POST", "/v1/stores", "retailer", {"stores": stores})
+    await world.good("POST", "/v1/products", "retailer", {"products": [{"code": "wick", "name": "Wick"}]})
+    await start(world, "must", campaign("must", "shop", 64_000))
+    await start(world, "rare", campaign("rare", "kiosk", RARE_COUPONS))
+    await world.shared_by(2)
+
+
+async def start(world: World, name: str, body: dict[str, Any]) -> int:
+    """Create and activate a campaign; return its id once every partition decides with it."""
+    number: int = (await world.good("POST", "/v1/campaigns", "retailer", body, fresh("key")))["id"]
+    await world.good("POST", f"/v1/campaigns/{number}/activate", "retailer", None, fresh("key"))
+    world.campaigns[name] = number
+    await world.switched(number)
+    return number
+
+
+def _memory() -> str | None:
+    memory = Path("/dev/shm")
+    large = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
+    return str(memory) if large else None
