@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from engine.errors import CandlemakerError, ServerError
+from engine.errors import ServerError
 from engine.log.entries import Entry, EntryKind, Payload, decode, encode
 from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of
 from engine.log.valkey import ResponseError, load_functions
@@ -23,12 +24,13 @@ class LogStatus:
     trimmed: int
 
 
-class LogLost(CandlemakerError):
-    """The log this owner knows is gone: drop the partition, open a new log, remember the reset."""
+class OwnEntry(NamedTuple):
+    """An entry the partition's owner writes into the log it knows by *log_epoch*."""
 
-    def __init__(self, p: int) -> None:
-        super().__init__(f"the log of partition {p} is gone")
-        self.p = p
+    p: int
+    log_epoch: str
+    kind: EntryKind
+    payload: Payload = None
 
 
 class Log:
@@ -50,17 +52,21 @@ class Log:
             found[names[name]] = [self._entry(raw_id, fields) for page in pages for raw_id, fields in page]
         return found
 
-    async def append(self, p: int, log_epoch: str, kind: EntryKind, payload: Payload) -> None:
-        """Append an entry of the owner's; the bound is for traffic, not for the owner.
+    async def append(self, entries: Sequence[OwnEntry]) -> list[int]:
+        """Append entries of the owner's in one go; the bound is for traffic, not for the owner.
 
-        LogLost: the log of that name is not there any more."""
-        arguments = (0, kind.value, encode(payload), log_epoch)
-        try:
-            await self._client.fcall("candlemaker_append", 2, log_key(p), meta_key(p), *arguments)
-        except ResponseError as error:
-            if str(error).startswith("NOLOG") or "unction not found" in str(error):
-                raise LogLost(p) from error
-            raise
+        Answers the partitions whose log, under the name the owner knows it by, is not there any more."""
+        pipe = self._client.pipeline(transaction=False)
+        for entry in entries:
+            arguments = (0, entry.kind.value, encode(entry.payload), entry.log_epoch)
+            pipe.fcall("candlemaker_append", 2, log_key(entry.p), meta_key(entry.p), *arguments)
+        lost: list[int] = []
+        for entry, answer in zip(entries, await pipe.execute(raise_on_error=False), strict=True):
+            if isinstance(answer, Exception):
+                if not _says_lost(answer):
+                    raise answer
+                lost.append(entry.p)
+        return lost
 
     async def prepare(self) -> None:
         """Put the log's functions into the server, which may have come back empty."""
@@ -102,3 +108,8 @@ def _pairs(answer: object) -> Sequence[tuple[bytes, list[list[tuple[bytes, dict[
     if isinstance(answer, dict):  # RESP3
         return [(name, pages) for name, pages in answer.items()]
     return [(name, [page]) for name, page in answer or []]  # type: ignore[attr-defined]  # RESP2: a list of pairs
+
+
+def _says_lost(error: Exception) -> bool:
+    """No log of that name, or a server that came back without our functions and so without our data."""
+    return isinstance(error, ResponseError) and (str(error).startswith("NOLOG") or "unction not found" in str(error))

@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 PAGE = 256
 """Entries a partition takes in one turn: bounds the time of a turn and the size of its transaction."""
+BLOCK_MS = 250
 IDLE_COMMIT_S = 1.0
 CHECKPOINT_S = 5.0
 SHORTEST_TURN_S = 0.004
@@ -100,7 +101,7 @@ class Cycle:
             await asyncio.sleep(0.05)
             return
         after = {p: owned.state.position for p, owned in self.owned.items()}
-        found = await self._stream.read(after, count=PAGE, block_ms=50)
+        found = await self._stream.read(after, count=PAGE, block_ms=BLOCK_MS)
         with _STEP.time():
             for p, entries in found.items():
                 owned = self.owned.get(p)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from engine.errors import ServerError, Zombie
 from engine.log.entries import EntryKind, Fact, Payload, Reclaim, Switch
 from engine.log.keys import PARTITIONS
-from engine.log.stream import Log, LogLost
+from engine.log.stream import Log, OwnEntry
 from engine.log.valkey import RedisError
 from engine.matcher.cycle import Cycle
 from engine.matcher.grants import lease, to_return
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 FACTS_EVERY_S = 0.1
 """How long a fact may wait for its log entry: a stop must bite within a second."""
+SWITCH_EVERY_S = 0.25
 TICK_EVERY_S = 1.0
 COMPILE_EVERY_S = 0.5
 
@@ -54,6 +55,7 @@ class Keeper:
         self._snapshots = snapshots
         self._cycle = cycle
         self._ownership = ownership
+        self._one_at_a_time = asyncio.Lock()
         self._switched: dict[int, int] = {}
         self._asked_at: dict[tuple[int, int], float] = {}
 
@@ -64,7 +66,8 @@ class Keeper:
         try:
             async with asyncio.TaskGroup() as tasks:
                 chores = [
-                    tasks.create_task(self._every(FACTS_EVERY_S, self.facts_and_budgets, stop)),
+                    tasks.create_task(self._every(FACTS_EVERY_S, self.facts, stop)),
+                    tasks.create_task(self._every(SWITCH_EVERY_S, self.switches_and_budgets, stop)),
                     tasks.create_task(self._every(TICK_EVERY_S, self.ownership_and_ticks, stop)),
                     tasks.create_task(self._every(COMPILE_EVERY_S, self._snapshots.compile_if_changed, stop)),
                     tasks.create_task(self._every(CLEAN_EVERY_S, self._clean, stop)),
@@ -99,8 +102,7 @@ class Keeper:
         share = await self._ownership.fair_share()
         await self._give_up_beyond(share)
         await self._take_up_to(share)
-        for owned in list(self._cycle.owned.values()):
-            await self._append(owned, EntryKind.TICK, None)
+        await self._append([_entry(owned, EntryKind.TICK) for owned in self._cycle.owned.values()])
 
     async def _give_up_beyond(self, share: int) -> None:
         """Ask the cycle to finish what is beyond our share; unlock what it has finished."""
@@ -119,12 +121,11 @@ class Keeper:
             if mine or (len(self._ownership.held) < share and await self._ownership.try_lock(p)):
                 await self._take(p)
 
-    async def _append(self, owned: Owned, kind: EntryKind, payload: Payload) -> None:
-        """Append to a partition's log; one whose log is gone is dropped, and taken anew with a new log."""
-        try:
-            await self._stream.append(owned.state.p, owned.log_epoch, kind, payload)
-        except LogLost as error:
-            self._cycle.drop({error.p}, str(error))
+    async def _append(self, entries: Sequence[OwnEntry]) -> None:
+        """Append to the partitions' logs; one whose log is gone is dropped, and taken anew with a new log."""
+        if entries:
+            lost = await self._stream.append(entries)
+            self._cycle.drop(set(lost), "its log is gone")
 
     async def _take(self, p: int) -> None:
         try:
@@ -137,31 +138,34 @@ class Keeper:
 
     # ── facts, switches, budgets ─────────────────────────────────────────────────────────────────────────────
 
-    async def facts_and_budgets(self) -> None:
-        """Facts first, so that a switch finds the blocks that were leased for it."""
-        await self._append_facts()
-        revision = await self._snapshots.refresh()
-        for p, owned in list(self._cycle.owned.items()):
-            if self._switched.get(p, 0) < revision:
-                await self._lease_new(owned, revision)
-                await self._append_facts()
-                await self._append(owned, EntryKind.SWITCH, Switch(revision))
-                self._switched[p] = revision
-        await self._feed_starved()
+    async def facts(self) -> None:
+        """Append the facts that PostgreSQL has above those appended so far."""
+        async with self._one_at_a_time:
+            await self._facts()
 
-    async def _append_facts(self) -> None:
-        owned = self._cycle.owned
+    async def _facts(self) -> None:
+        owned = dict(self._cycle.owned)
         if not owned:
             return
-        after = {p: one.facts_appended for p, one in owned.items()}
+        after = [one.facts_appended for one in owned.values()]
         pages: dict[int, list[Fact]] = {}
-        async for row in queries.matcher.facts_after(self._pool, p=list(after), after=list(after.values())):
+        async for row in queries.matcher.facts_after(self._pool, p=list(owned), after=after):
             pages.setdefault(row["p"], []).append(Fact(row["seq"], row["kind"], row["payload"]))
+        await self._append([_entry(owned[p], EntryKind.FACTS, facts) for p, facts in pages.items()])
         for p, facts in pages.items():
-            one = owned.get(p)
-            if one is not None and one.facts_appended == after[p]:
-                await self._append(one, EntryKind.FACTS, facts)
-                one.facts_appended = facts[-1].seq
+            owned[p].facts_appended = facts[-1].seq
+
+    async def switches_and_budgets(self) -> None:
+        """A new snapshot reaches a partition behind the blocks that were leased for it."""
+        revision = await self._snapshots.refresh()
+        behind = [owned for p, owned in self._cycle.owned.items() if self._switched.get(p, 0) < revision]
+        for owned in behind:
+            await self._lease_new(owned, revision)
+        if behind:
+            await self.facts()
+            await self._append([_entry(owned, EntryKind.SWITCH, Switch(revision)) for owned in behind])
+            self._switched |= {owned.state.p: revision for owned in behind}
+        await self._feed_starved()
 
     async def _lease_new(self, owned: Owned, revision: int) -> None:
         """A first block of every campaign the snapshot brings."""
@@ -179,7 +183,7 @@ class Keeper:
             await lease(self._pool, p, starved, starving=True)
             for campaign, coupons in to_return(owned.state.blocks, starving - starved).items():
                 if self._may_ask(p, -campaign):
-                    await self._append(owned, EntryKind.RECLAIM, Reclaim(campaign, coupons))
+                    await self._append([_entry(owned, EntryKind.RECLAIM, Reclaim(campaign, coupons))])
 
     def _may_ask(self, p: int, campaign: int) -> bool:
         """Once a second for each partition and campaign: an exhausted budget is not asked in every turn."""
@@ -188,3 +192,7 @@ class Keeper:
             return False
         self._asked_at[p, campaign] = now
         return True
+
+
+def _entry(owned: Owned, kind: EntryKind, payload: Payload = None) -> OwnEntry:
+    return OwnEntry(owned.state.p, owned.log_epoch, kind, payload)

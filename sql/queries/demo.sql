@@ -14,7 +14,6 @@ SELECT (SELECT count(*) FROM decision) AS decisions, (SELECT count(*) FROM coupo
     (SELECT count(*) FROM message WHERE state = 'sent') AS sent,
     (SELECT count(*) FROM message WHERE state IN ('queued', 'leased')) AS open_messages,
     (SELECT count(*) FROM customer) AS customers,
-    (SELECT count(DISTINCT customer) FROM consent_change WHERE caller LIKE 'key:%' AND at > :since) AS changed_consent,
     (SELECT sum(epoch)::bigint FROM partition) AS epochs;
 
 -- name: messages

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tests.acceptance.world import KIOSK, SHOP, STREET, World, campaign, fresh, now
 
 GROUP = 4
-PACE_S = 0.03
+PACE_S = 0.08
 
 
 @dataclass
@@ -63,7 +63,9 @@ class Traffic:
             await asyncio.sleep(PACE_S)
 
     async def _repeat(self, lane: Callable[[], Awaitable[bool]]) -> None:
-        while not self._stopping and await lane():
+        while not self._stopping:
+            if not await lane():
+                return
             await asyncio.sleep(PACE_S)
 
     # ── lanes; False: nothing left to do ──

@@ -84,7 +84,8 @@ async def _broken_promises(world: World, promised: Acknowledged) -> dict[str, in
 async def _coupons(world: World, name: str) -> Counter[str]:
     """Customer → coupons of the campaign."""
     rows = await world.ask(
-        "SELECT c.id, count(*) AS n FROM coupon k JOIN customer c ON c.number = k.customer WHERE k.campaign = $1 GROUP BY 1",
+        "SELECT c.id, count(*) AS n FROM coupon k JOIN customer c ON c.number = k.customer"
+        " WHERE k.campaign = $1 GROUP BY c.id",
         world.campaigns[name],
     )
     return Counter({row["id"]: row["n"] for row in rows})

@@ -23,11 +23,12 @@ from uuid import uuid4
 import asyncpg
 import httpx
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 from engine.errors import ServerError
 from engine.log.entries import EntryKind, Switch, decode
 from engine.log.keys import PARTITIONS, head_key, log_key, position_of
-from engine.log.valkey import connect as valkey
 from engine.postgres.pool import ENGINE, LOST, open_pool
 from engine.settings import Settings
 from engine.standin.server import StandIn, serving
@@ -250,7 +251,7 @@ def campaign(code: str, store: str, budget: int, **more: Any) -> dict[str, Any]:
 async def running() -> AsyncIterator[World]:
     """The world, furnished; afterwards nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="candlemaker-world-", dir=_memory()))
-    folder.chmod(0o755)  # the servers run as another user
+    os.chmod(folder, 0o755)  # the servers run as another user
     try:
         async with serving(folder / "fcm") as stand_in:
             settings = Settings(
@@ -279,7 +280,7 @@ async def _opened(stack: Stack, stand_in: StandIn, logs: Path) -> World:
         stand_in=stand_in,
         client=client,
         database=await open_pool(stack.settings, ENGINE, 1, 4),
-        log=valkey(stack.settings.redis_url),
+        log=Redis.from_url(stack.settings.redis_url, retry=Retry(ConstantBackoff(0.05), 200)),
         logs=logs,
     )
 

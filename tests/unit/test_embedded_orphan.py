@@ -35,7 +35,8 @@ def server(habit: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_it_is_gone_when_the_next_may_start(tmp_path: Path) -> None:
     with server(LINGERS, tmp_path) as process:
         orphan.end_orphan(tmp_path / "pid", tmp_path, signal.SIGTERM)
-        assert process.poll() == 0
+        assert orphan.command_line(process.pid) == "", "it can write no more"
+        assert process.wait(5) == 0
         assert not (tmp_path / "pid").exists()
 
 
@@ -43,7 +44,7 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(orphan, "_PATIENCE_S", 0.05)
     with server(IGNORES, tmp_path) as process:
         orphan.end_orphan(tmp_path / "pid", tmp_path, signal.SIGTERM)
-        assert process.poll() == -signal.SIGKILL
+        assert process.wait(5) == -signal.SIGKILL
 
 
 def test_a_stranger_is_left_alone(tmp_path: Path) -> None:
