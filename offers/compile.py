@@ -67,7 +67,7 @@ def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], Where, list[Ski
 
 
 def _stores(row: CampaignRow, known: Mapping[str, StoreRow]) -> list[StoreRow]:
-    codes = sorted(set(row.spec.stores)) if row.spec.stores else known
+    codes = dict.fromkeys(row.spec.stores) if row.spec.stores else known
     stores = [known[code] for code in codes if code in known]
     if not drawable(0.0, 0.0, row.spec.radius_m):
         raise LeftOut(f"no circle has a radius of {row.spec.radius_m} m")

@@ -81,9 +81,9 @@ def drawable(lat: float, lng: float, radius_m: float) -> bool:
 
 
 def by_retailer(stores: Iterable[StoreRow]) -> dict[int, dict[str, StoreRow]]:
-    """Retailer → code → store, codes in ascending order; only stores around which a circle can be drawn."""
+    """Retailer → code → store, only stores around which a circle can be drawn."""
     out: dict[int, dict[str, StoreRow]] = defaultdict(dict)
-    for store in sorted(stores, key=lambda row: (row.retailer, row.code)):
+    for store in stores:
         if drawable(store.lat, store.lng, radius_m=1.0):
             out[store.retailer][store.code] = store
     return out

@@ -100,7 +100,7 @@ def _folded(words: Iterable[str | None]) -> frozenset[str]:
 
 
 def _ms(at: datetime) -> int:
-    """Whole milliseconds, exactly: a float of seconds would lose the last one now and then."""
+    """Whole milliseconds since 1970, in integers throughout."""
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 

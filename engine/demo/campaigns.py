@@ -22,8 +22,8 @@ from offers.campaign import Audience, Bought, Campaign, Cap, Creative, Offer, Sc
 from offers.errors import InvalidHours
 from offers.hours import open_intervals
 
-LIVE_PLACES, APART_M, RADIUS_M, SEARCH_M = 30, 85.0, 35.0, 300.0
-DWELL_S = 25
+LIVE_PLACES, APART_M, RADIUS_M, SEARCH_M = 30, 85.0, 35.0, 400.0
+DWELL_S, PLAIN_PERCENT = 25, 10
 OPEN_FOR_MS = 3 * 3_600_000
 SCARCE_COUPONS, PLENTY = 12, 50_000
 SCARCE = frozenset({"groceries", "lunch"})
@@ -111,35 +111,35 @@ def _template(coupon: Coupon, own: set[int], data: Households) -> _Template:
 
 def _of_chain(chain: Chain, shops: Sequence[Shop], templates: Sequence[_Template], now_ms: int) -> list[Placed]:
     """Few campaigns a place: a welcome, one for regulars, one for who stays, one for who searches; some more."""
-    base = _base(chain, shops, now_ms)
+    shared = base(chain, shops, now_ms)
     first, second, third = (templates[n % len(templates)] for n in range(3))
     weekend = Schedule(weekly=[Window(days=["sat", "sun"], start="08:00", end="22:00")])
     regulars = Audience(bought=Bought(categories=list(first.categories), within_days=60))
     asked = SearchTerms(categories=list(third.categories))
-    plain = _Template(10, (), (chain.thing,))
+    plain = _Template(PLAIN_PERCENT, (), (chain.thing,))
     found = [
-        _offered(base, "welcome", plain, schedule=weekend),
-        _offered(base, "regulars", first, priority=10, audience=regulars),
-        _offered(base, "stay", second, trigger="dwell", dwell_s=DWELL_S),
-        _offered(base, "asked", third, trigger="search", radius_m=SEARCH_M, search=asked),
+        _offered(shared, "welcome", plain, schedule=weekend),
+        _offered(shared, "regulars", first, priority=10, audience=regulars),
+        _offered(shared, "stay", second, trigger="dwell", dwell_s=DWELL_S),
+        _offered(shared, "asked", third, trigger="search", radius_m=SEARCH_M, search=asked, stores=shared.stores[:1]),
     ]
     placed = [Placed(chain, campaign) for campaign in found]
-    return placed + _more(chain, base, plain)
+    return placed + _more(chain, shared, plain)
 
 
-def _more(chain: Chain, base: Campaign, plain: _Template) -> list[Placed]:
+def _more(chain: Chain, shared: Campaign, plain: _Template) -> list[Placed]:
     """A campaign that never runs on a Saturday, and two that soon run out."""
     found = []
     if chain.thing == "lunch":
         weekdays = Schedule(weekly=[Window(days=["mon", "tue", "wed", "thu", "fri"], start="10:30", end="14:00")])
-        found.append(Placed(chain, _offered(base, "weekdays", replace(plain, percent=25), schedule=weekdays)))
+        found.append(Placed(chain, _offered(shared, "weekdays", replace(plain, percent=25), schedule=weekdays)))
     if chain.thing in SCARCE:
-        few = _offered(base, "early", replace(plain, percent=40), priority=20, budget_coupons=SCARCE_COUPONS)
+        few = _offered(shared, "early", replace(plain, percent=40), priority=20, budget_coupons=SCARCE_COUPONS)
         found.append(Placed(chain, few, scarce=True))
     return found
 
 
-def _base(chain: Chain, shops: Sequence[Shop], now_ms: int) -> Campaign:
+def base(chain: Chain, shops: Sequence[Shop], now_ms: int) -> Campaign:
     """What the chain's campaigns share."""
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     return Campaign(
@@ -157,11 +157,16 @@ def _base(chain: Chain, shops: Sequence[Shop], now_ms: int) -> Campaign:
     )
 
 
-def _offered(base: Campaign, code: str, template: _Template, **changes: Any) -> Campaign:
-    """*base* with the template's offer and words, and *changes* of other fields."""
+def offered_everybody(shared: Campaign, code: str, thing: str) -> Campaign:
+    """A plain offer for whoever comes."""
+    return _offered(shared, code, _Template(PLAIN_PERCENT, (), (thing,)))
+
+
+def _offered(shared: Campaign, code: str, template: _Template, **changes: Any) -> Campaign:
+    """*shared* with the template's offer and words, and *changes* of other fields."""
     products = [product_code(product_id) for product_id in template.products]
-    offer = msgspec.structs.replace(base.offer, percent=template.percent, products=products)
+    offer = msgspec.structs.replace(shared.offer, percent=template.percent, products=products)
     title = f"{template.percent} % off {template.words}"
-    creative = msgspec.structs.replace(base.creative, title=title)
-    name = f"{base.name}: {code}"
-    return msgspec.structs.replace(base, code=code, name=name, offer=offer, creative=creative, **changes)
+    creative = msgspec.structs.replace(shared.creative, title=title)
+    name = f"{shared.name}: {code}"
+    return msgspec.structs.replace(shared, code=code, name=name, offer=offer, creative=creative, **changes)

@@ -1,4 +1,4 @@
-"""What a run left behind, read back from PostgreSQL and the stand-in's ledger file; nothing here was counted on the way."""
+"""What a run left behind, read back from PostgreSQL and the stand-in's ledger file: nothing was counted on the way."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ FROM, UNTIL, KILL_AT = 0.15, 0.8, 0.4
 """Parts of the run."""
 MARKETING = ("marketing_push", "marketing_inapp")
 VICTIM = "matcher"
-STALLED = {"answer": "unavailable", "times": 7}
+TURNED_AWAY = {"answer": "quota_device", "retry_after": "10", "times": 7}
+"""FCM says that this phone gets too many messages: the push certainly did not arrive, and waits for another attempt."""
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Guards:
         """Let the stand-in be busy for the waiting phones, so that their pushes have to wait."""
         for person in self._people:
             if person.part == "waiting":
-                await stand_in.must("POST", "/script", {"registration": person.registration, "answers": [STALLED]})
+                await stand_in.must("POST", "/script", {"registration": person.registration, "answers": [TURNED_AWAY]})
 
     def hear(self, push: Push) -> None:
         """An arrival at the stand-in: a waiting phone's push was turned away and is queued again."""
@@ -89,5 +90,5 @@ class Guards:
         await asyncio.sleep(seconds * KILL_AT)
         self.tried.killed = self._stack.kill(VICTIM, signal.SIGKILL)
         while self._stack.pid(VICTIM) in {None, self.tried.killed}:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # noqa: ASYNC110 - a process has no event to wait for
         self.tried.restarted = True

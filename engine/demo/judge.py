@@ -30,7 +30,7 @@ def money(found: Evidence) -> Iterator[str]:
             steps = ", ".join(f"{step} {row[step]}" for step in ("spent", "granted", "leased", "total"))
             yield f"{name}: the steps of its budget are out of order: {steps}"
         if row["debits"] - row["refunds"] != row["spent"]:
-            yield f"{name}: the ledger says {row['debits'] - row['refunds']} coupons are spent, the blocks {row['spent']}"
+            yield f"{name}: {row['debits'] - row['refunds']} coupons spent by the ledger, {row['spent']} by the blocks"
         if row["crooked"]:
             yield f"{name}: {row['crooked']} partitions' blocks disagree with the ledger"
         if row["debits"] != row["decisions"]:

@@ -46,7 +46,7 @@ class Person:
 
 
 def people(households: Sequence[int], count: int, seed: int) -> list[Person]:
-    """*count* people: phone 0 is the guest, then riders and waiting ones, then walkers. The same seed, the same people."""
+    """*count* people: phone 0 is the guest, then riders, waiting ones, walkers; the same for the same *seed*."""
     random = np.random.default_rng((seed, 2))
     order = random.permutation(np.asarray(households))
     draws = random.uniform(size=(count, 3))

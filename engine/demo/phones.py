@@ -6,7 +6,7 @@ A phone acts with its own short-lived token; streams are real in-app streams of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Phones:
             self._tokens[person.phone] = Caller(app.client, app.url, minted["token"])
         return self._tokens[person.phone]
 
-    async def run(self, carry: Callable[[Push], Any]) -> None:
+    async def run(self, carry: Callable[[Push], Awaitable[None]]) -> None:
         """Follow the ledger until cancelled; *carry* is awaited for each accepted push that was shown."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
@@ -81,21 +81,21 @@ class Phones:
             if arrival.accepted:
                 self._arrived.put_nowait(push)
 
-    async def _work(self, carry: Callable[[Push], Any]) -> None:
+    async def _work(self, carry: Callable[[Push], Awaitable[None]]) -> None:
         while True:
             push = await self._arrived.get()
             caller = await self.caller(push.person)
             await caller.ask("POST", "/v1/receipts", receipt(push.arrival.tag, "fcm"))
             await carry(push)
 
-    async def stream(self, person: Person, tell: Callable[[dict[str, Any]], None]) -> None:
-        """Keep the phone's in-app stream open until cancelled; *tell* gets every message once, then it is shown."""
+    async def stream(self, person: Person, tell: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Keep the phone's in-app stream open until cancelled; *tell* hears every message once, then it is shown."""
         caller, last = await self.caller(person), 0
         while True:
             async for seq, data in caller.events(last):
                 if seq > last:
                     last, message = seq, msgspec.json.decode(data)
-                    tell(message)
+                    await tell(message)
                     await caller.ask("POST", "/v1/receipts", receipt(message["decision"], "inapp"))
             await asyncio.sleep(STREAM_PAUSE_S)
 

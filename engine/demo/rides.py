@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.demo.city import City, Shop
 from engine.demo.noise import Noise, calibrated
 from engine.demo.plane import Floats, Ints
-from engine.demo.streets import Streets, with_doors
+from engine.demo.streets import Streets
+from engine.demo.walkers import Places
 
 COURIER_M_S, GUEST_M_S = 8.0, 5.0
 AWAY_M = 95.0
@@ -63,36 +63,49 @@ class Rides:
         return lat_deg, lng_deg, self._noise.accuracy_m()
 
 
-def rides(city: City, streets: Streets, shops: Sequence[Shop], couriers: Sequence[int], guest: int | None) -> Rides:
-    """Couriers, each at one of *shops* in turn, and the *guest* (None: somebody else moves it) on a tour of them all."""
-    lat_deg, lng_deg = (np.array([getattr(shop, axis) for shop in shops]) for axis in ("lat_deg", "lng_deg"))
-    wider, doors = with_doors(streets, *city.plane.to_metres(lat_deg, lng_deg))
-    loops = [_there_and_back(wider, int(door)) for door in doors]
-    lines = [loops[n % len(loops)] for n in range(len(couriers))]
+def rides(places: Places, live: int, couriers: Sequence[int], guest: int | None) -> Rides:
+    """Couriers, each at one of the first *live* places in turn, and a *guest* (None: moved by others) on a tour of them.
+
+    The ways are those the walkers know already: no new search.
+    """
+    loops = [_there_and_back(places, place) for place in range(live)]
+    lines = [loops[n % live] for n in range(len(couriers))]
     speeds = [COURIER_M_S] * len(couriers)
     if guest is None:
-        return Rides(wider, couriers, lines, speeds)
-    return Rides(wider, [*couriers, guest], [*lines, _tour(wider, doors.tolist())], [*speeds, GUEST_M_S])
+        return Rides(places.streets, couriers, lines, speeds)
+    tour = _tour(places, live)
+    return Rides(places.streets, [*couriers, guest], [*lines, tour], [*speeds, GUEST_M_S])
 
 
-def _there_and_back(streets: Streets, door: int) -> Line:
-    """From the door to the nearest place `AWAY_M` off (as the crow flies) by a shortest way, and back."""
-    _, way_m = streets.toward(door)
+def _there_and_back(places: Places, place: int) -> Line:
+    """From the door to the nearest street corner at least `AWAY_M` off, and back."""
+    streets, door = places.streets, int(places.node[place])
     away_m = np.hypot(streets.east_m - streets.east_m[door], streets.north_m - streets.north_m[door])
-    far = np.flatnonzero((away_m >= AWAY_M) & np.isfinite(way_m))
-    out = streets.way(door, int(far[np.argmin(way_m[far])]))
-    return _line(streets, [*out, *out[-2::-1]])
+    home = _way(places, int(np.argmin(np.where(away_m >= AWAY_M, away_m, np.inf))), place)
+    return _line(streets, [*home[::-1], *home[1:]])
 
 
-def _tour(streets: Streets, doors: Sequence[int]) -> Line:
-    """Through all doors, each time to the nearest one not seen yet, and home."""
-    left, nodes = set(doors[1:]), [doors[0]]
-    while left:
-        _, way_m = streets.toward(nodes[-1])
-        following = min(left, key=lambda door: (way_m[door], door))
-        nodes += streets.way(nodes[-1], following)[1:]
-        left.remove(following)
-    return _line(streets, nodes + streets.way(nodes[-1], doors[0])[1:])
+def _tour(places: Places, live: int) -> Line:
+    """Through all doors, each time to the one nearest as the crow flies, and home."""
+    streets, order = places.streets, [0]
+    while len(order) < live:
+        here = places.node[order[-1]]
+        doors = places.node[:live]
+        away_m = np.hypot(streets.east_m[doors] - streets.east_m[here], streets.north_m[doors] - streets.north_m[here])
+        away_m[order] = np.inf
+        order.append(int(np.argmin(away_m)))
+    nodes = [int(places.node[0])]
+    for place in [*order[1:], 0]:
+        nodes += _way(places, nodes[-1], place)[1:]
+    return _line(streets, nodes)
+
+
+def _way(places: Places, start: int, place: int) -> list[int]:
+    """Nodes of a shortest way from *start* to a place's door, both included."""
+    nodes, door = [start], int(places.node[place])
+    while nodes[-1] != door:
+        nodes.append(int(places.onward[place, nodes[-1]]))
+    return nodes
 
 
 def _line(streets: Streets, nodes: Sequence[int]) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.demo.campaigns import NOTICE as CAMPAIGNS_NOTICE
 from engine.demo.campaigns import Placed, campaigns, live_places
@@ -15,6 +16,7 @@ from engine.demo.households import read_households
 from engine.demo.mapping import NOTICE as MAPPING_NOTICE
 from engine.demo.people import Person, people
 from engine.demo.receipts import Books, books
+from engine.demo.replay import GUEST, Replay, replayed
 from engine.demo.rides import Rides, rides
 from engine.demo.streets import Streets, read_streets
 from engine.demo.traffic import PERIOD_S
@@ -22,7 +24,7 @@ from engine.demo.walkers import Walkers, places
 from offers.errors import InvalidHours
 from offers.hours import check
 
-DAYS, PRODUCTS, OTHER_PLACES = 14, 6_000, 60
+DAYS, PRODUCTS, OTHER_PLACES = 14, 6_000, 40
 WALKERS_NOTICE = (
     "People: households of the data and copies of them; who walks where, how fast, who allows what, and every "
     "receiver's accuracy are simulated (errors shaped by a recorded run)."
@@ -44,12 +46,14 @@ class Scene:
     walkers: Walkers
     rides: Rides
     words: Sequence[str]
+    replay: Replay | None
 
 
-def scene(phones: int, seed: int, now_ms: int) -> Scene:
-    """The same *phones*, *seed* and time give the same scene. Takes seconds: run it in a thread."""
+def scene(phones: int, seed: int, now_ms: int, track: Path | None = None) -> Scene:
+    """The same *phones*, *seed*, time and *track* give the same scene. Takes seconds: run it in a thread."""
     city = read_city(readable=readable)
     streets = read_streets(city.plane)
+    replay = replayed(track, city, streets, now_ms) if track is not None else None
     live = live_places(city, now_ms)
     data = read_households(now_ms, DAYS)
     folk = people(data.households.tolist(), phones, seed)
@@ -57,6 +61,9 @@ def scene(phones: int, seed: int, now_ms: int) -> Scene:
     kept = books(city, data, known, PRODUCTS)
     uploaded = frozenset(int(row["code"].partition("-")[2]) for rows in kept.products.values() for row in rows)
     placed = campaigns(live, data, uploaded, now_ms)
+    if replay is not None:
+        placed.append(replay.placed)
+    aims = places(city, streets, live, OTHER_PLACES, seed)
     couriers = [person.phone for person in folk if person.part in {"rider", "waiting"}]
     return Scene(
         city,
@@ -65,9 +72,10 @@ def scene(phones: int, seed: int, now_ms: int) -> Scene:
         folk,
         kept,
         placed,
-        Walkers(places(city, streets, live, OTHER_PLACES, seed), phones, PERIOD_S, seed),
-        rides(city, streets, live, couriers, guest=0),
+        Walkers(aims, phones, PERIOD_S, seed),
+        rides(aims, len(live), couriers, guest=GUEST if replay is None else None),
         _words(placed),
+        replay,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,18 @@ from engine.demo.evidence import Evidence, gather
 from engine.demo.guards import Guards
 from engine.demo.opening import opening_offset_ms
 from engine.demo.phones import Phones
+from engine.demo.replay import GUEST, Player
 from engine.demo.report import report, shortfalls
 from engine.demo.scene import Scene, scene
 from engine.demo.stage import Stage, stage
 from engine.demo.tills import Tills
 from engine.demo.traffic import Traffic
-from engine.errors import ServerError
+from engine.errors import CandlemakerError, ServerError
 from engine.postgres import queries
 from engine.postgres.pool import ENGINE, connect
 from engine.settings import Settings
 
+SERVERS = "PostgreSQL, Valkey, API, matchers, sender"
 DRAIN_S, STILL_S = 45.0, 1.0
 GUARDS_S = 60.0
 """Without an end the guards are tried within the first minute."""
@@ -69,7 +71,17 @@ class Show:
     tills: Tills
     guards: Guards
     errands: Errands
-    began_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the traffic runs; None until told."""
+        replay = self.scene.replay
+        return self.options.seconds or (replay.seconds if replay is not None else None)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the run ends with a report: one that ends by itself does."""
+        return self.options.headless or self.seconds is not None
 
 
 @asynccontextmanager
@@ -78,13 +90,15 @@ async def opened(settings: Settings, options: Options, tell: setup.Tell) -> Asyn
     offset_ms = opening_offset_ms(Clock().now_ms())
     now_ms = Clock(offset_ms).now_ms()
     async with AsyncExitStack() as stack:
-        reading = asyncio.create_task(asyncio.to_thread(scene, options.phones, options.seed, now_ms))
-        tell("starting PostgreSQL, Valkey, API, matchers, sender", 0, 1)
+        reading = asyncio.create_task(asyncio.to_thread(scene, options.phones, options.seed, now_ms, options.replay))
+        if options.replay is not None:
+            await reading  # a file that is no track is refused before anything starts
+        tell(SERVERS, 0, 1)
         on = await stack.enter_async_context(stage(settings, offset_ms))
-        tell("starting PostgreSQL, Valkey, API, matchers, sender", 1, 1)
-        client = await stack.enter_async_context(callers())
+        tell(SERVERS, 1, 1)
         played = await reading
         await _require_empty(on)
+        client = await stack.enter_async_context(callers())
         town = await setup.found_town(on, client)
         await setup.open_stores(town, played.city, played.books, tell)
         await setup.enrol(town, played.people, tell)
@@ -92,7 +106,8 @@ async def opened(settings: Settings, options: Options, tell: setup.Tell) -> Asyn
         await setup.launch(town, played.placed, tell)
         stand_in = Caller(client, on.stand_in_url, "")
         show = _cast(options, on, played, town, stand_in)
-        await show.guards.prepare(stand_in)
+        if played.replay is None:
+            await show.guards.prepare(stand_in)
         yield show
 
 
@@ -101,17 +116,11 @@ def _cast(options: Options, on: Stage, played: Scene, town: setup.Town, stand_in
     traffic = Traffic(town.app, on.clock, played.people, played.walkers, played.rides)
     guards = Guards(town, on.stack, on.clock, played.people)
     phones.watch.append(guards.hear)
-    return Show(
-        options,
-        on,
-        played,
-        town,
-        phones,
-        traffic,
-        Tills(town, phones, options.seed),
-        guards,
-        Errands(town, on.clock, played.people, traffic, options.seed),
-    )
+    if played.replay is not None:
+        traffic.extra = Player(played.replay, played.people[GUEST], traffic, on.clock).report
+    tills = Tills(town, phones, options.seed)
+    errands = Errands(town, on.clock, played.people, traffic, options.seed)
+    return Show(options, on, played, town, phones, traffic, tills, guards, errands)
 
 
 async def _require_empty(on: Stage) -> None:
@@ -126,19 +135,16 @@ async def _require_empty(on: Stage) -> None:
 
 async def perform(show: Show, stop: asyncio.Event, beside: list[Coroutine[Any, Any, None]]) -> None:
     """Traffic until its time is over or *stop* is set, then the drain; *beside* (screen, page) runs all the while."""
-    seconds = show.options.seconds
     arriving = [show.phones.run(show.tills.carry), *_streams(show), *beside]
-    going = [
-        show.traffic.run(),
-        show.errands.run(show.scene.words, show.scene.books),
-        show.guards.run(seconds or GUARDS_S),
-    ]
+    going = [show.traffic.run(), show.errands.run(show.scene.words, show.scene.books)]
+    if show.scene.replay is None:
+        going.append(show.guards.run(show.seconds or GUARDS_S))
     async with together(arriving):
         async with together(going):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(show.seconds):
                     await stop.wait()
-        if show.options.headless:
+        if show.judged:
             await _drain(show)
 
 
@@ -148,20 +154,23 @@ def _streams(show: Show) -> list[Coroutine[Any, Any, None]]:
     return [show.phones.stream(person, _silent) for person in riders]
 
 
-def _silent(_: dict[str, Any]) -> None:
+async def _silent(_: dict[str, Any]) -> None:
     """Nobody looks at these phones."""
 
 
 @asynccontextmanager
 async def together(jobs: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run *jobs* beside the block and cancel them after it; the first one that fails fails the block."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(job) for job in jobs]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except* CandlemakerError as refused:
+        raise refused.exceptions[0] from None  # one sentence for the terminal, not a tree of tasks
 
 
 async def _drain(show: Show) -> None:
@@ -191,8 +200,20 @@ async def result(show: Show) -> Result:
 
 def judged(show: Show, found: Evidence) -> Result:
     """The report with what only the demo knows, and all for which the run fails."""
-    numbers, tried, shown = report(found), show.guards.tried, show.tills.shown
-    numbers["tried"] = {
+    numbers = report(found)
+    numbers["tried"] = _tried(show, found)
+    if show.scene.replay is None:
+        return Result(numbers, [*numbers["violations"], *shortfalls(numbers)])
+    guest = found.customers[show.scene.people[GUEST].registration]
+    won = sum(row["customer"] == guest for row in found.decisions.values())
+    numbers["replay"] = {"said": show.scene.replay.said, "coupons": won}
+    failures = [] if won else ["the replayed track won no coupon"]
+    return Result(numbers, [*numbers["violations"], *failures])
+
+
+def _tried(show: Show, found: Evidence) -> dict[str, Any]:
+    tried, shown = show.guards.tried, show.tills.shown
+    return {
         "customers": found.totals["customers"],
         "revoked": len(tried.revoked),
         "revoked_with_a_push_waiting": tried.waiting,
@@ -202,8 +223,3 @@ def judged(show: Show, found: Evidence) -> Result:
         "matcher_restarted": tried.restarted,
         "owners_replaced": found.totals["epochs"],
     }
-    failures = [*numbers["violations"], *shortfalls(numbers)]
-    return Result(numbers, failures)
-
-
-Play = Callable[[Show], Coroutine[Any, Any, None]]

@@ -51,7 +51,7 @@ class Traffic:
         self._app, self._clock = app, clock
         self._ids = [person.id for person in people]
         self._walkers, self._rides = walkers, rides
-        self._walking = ~np.isin(np.arange(len(people)), rides.phone)
+        self._walking = np.array([person.part == "walker" for person in people])
         self._random = np.random.default_rng(len(people))
         self._later: deque[list[Report]] = deque([[] for _ in range(LATE_SLOTS)])
         self._flying: set[asyncio.Task[None]] = set()

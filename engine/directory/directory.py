@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,26 @@ asking PostgreSQL for everybody would make it later still."""
 MOST_KNOWN = 1_000_000
 
 
+Ask = Callable[[list[str]], Awaitable[dict[str, int]]]
+"""Distinct ids → the entries of those that exist, in one query."""
+
+
+def in_postgresql(pool: Any) -> Ask:
+    """Asks the customer table."""
+
+    async def ask(ids: list[str]) -> dict[str, int]:
+        async with pool.acquire() as connection:
+            rows = queries.customers.find_entries(connection, ids=ids, shift=BITS)
+            return {row["id"]: row["entry"] async for row in rows}
+
+    return ask
+
+
 class Directory:
     """One per process."""
 
-    def __init__(self, pool: Any, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._pool = pool
+    def __init__(self, ask: Ask, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._ask_for = ask
         self._monotonic = monotonic
         self._known: dict[str, int] = {}
         self._heard_at_s = NEVER
@@ -93,9 +108,7 @@ class Directory:
         asking = _Asking()
         self._asking.add(asking)
         try:
-            async with self._pool.acquire() as connection:
-                rows = queries.customers.find_entries(connection, ids=list(set(ids)), shift=BITS)
-                found = {row["id"]: row["entry"] async for row in rows}
+            found = await self._ask_for(list(set(ids)))
         finally:
             self._asking.discard(asking)
         if not asking.void and self._fresh():

@@ -13,12 +13,8 @@ CLOSE = (b"connection", b"close")
 """The rest of the body is not read, so the connection is of no more use."""
 
 
-class Gone(Exception):
-    """The client went away before its body was complete: there is nobody to answer."""
-
-
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limit_bytes: int) -> bytes:
-    """The body's bytes; raise `Problem` 400, 413, 415 or `Gone`."""
+    """The body's bytes; raise `Problem` 400, 413 or 415."""
     require_plain_json(headers)
     declared = headers.get(b"content-length")
     if declared is not None and (not declared.isdigit() or len(declared) > 18):
@@ -35,7 +31,8 @@ async def _rest(message: Any, receive: Receive, limit_bytes: int) -> bytes:
     parts, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
-            raise Gone
+            # Gone, or (granian says the same) bytes that are no chunks: then there is somebody to tell.
+            raise Problem("malformed_request", "the body ended before it was complete", headers=[CLOSE])
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit_bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.http.authorise import authorise
-from engine.http.body import CLOSE, Gone, read_body
+from engine.http.body import CLOSE, read_body
 from engine.http.call import Call, Caller, Reply, Services, Streamed, retailer_of
 from engine.http.decode import decode
 from engine.http.idempotency import key_of, once
@@ -50,11 +50,7 @@ class Endpoint:
             return
         began_s = time.perf_counter()
         more: list[tuple[bytes, bytes]] = []
-        try:
-            reply = await guarded(route, lambda: self._answer(route, scope, receive, more))
-        except Gone:
-            meter.gone()
-            return
+        reply = await guarded(route, lambda: self._answer(route, scope, receive, more))
         meter.answered(reply.status, time.perf_counter() - began_s)
         if isinstance(reply, Reply):
             await send_reply(send, reply, more)
@@ -139,8 +135,6 @@ async def guarded(route: Route, answer: Callable[[], Awaitable[Reply | Streamed]
     """The answer, or the problem that became of it."""
     try:
         return await answer()
-    except Gone:
-        raise
     except Exception as error:
         return of_problem(problem_of(error, route))
 

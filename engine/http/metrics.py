@@ -9,7 +9,6 @@ from engine.telemetry import counter, histogram
 
 _requests = counter("http_requests", "Requests answered.", ("route", "status"))
 _seconds = histogram("http_seconds", "From headers read to answer ready.", ("route",))
-_gone = counter("http_gone", "Clients that left before their body was complete.", ("route",))
 pings_accepted = counter("http_pings_accepted", "Pings appended to the log.")
 pings_refused = counter("http_pings_refused", "Pings refused at the door.", ("reason",))
 searches_unlogged = counter("http_searches_unlogged", "Searches answered whose event could not be appended.")
@@ -30,7 +29,3 @@ class Meter:
             child = self._requests[status] = _requests.labels(self._name, str(status))
         child.inc()
         self._seconds.observe(took_s)
-
-    def gone(self) -> None:
-        """Count one client that went away."""
-        _gone.labels(self._name).inc()

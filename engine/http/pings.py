@@ -31,6 +31,7 @@ AHEAD_MS: Final = 60_000
 WORST_ACCURACY_M: Final = 5_000.0
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NAN = float("nan")
+_FAR_M = 1e9  # beyond any accuracy, within float32
 # Checked in this order; the first that holds is the reason.
 REASONS: Final = (
     "unknown_customer", "not_yours", "no_consent", "null_island", "bad_accuracy", "too_old", "in_future",
@@ -133,7 +134,7 @@ def columns(pings: Sequence[Ping], number: NDArray[np.int64]) -> PingBatch:
         number,
         np.fromiter([ping.lat for ping in pings], np.float64, count),
         np.fromiter([ping.lng for ping in pings], np.float64, count),
-        np.minimum(np.fromiter(accuracy, np.float64, count), 1e9).astype(np.float32),
+        np.clip(np.fromiter(accuracy, np.float64, count), -_FAR_M, _FAR_M).astype(np.float32),
         np.rint(np.fromiter(seconds, np.float64, count) * 1000.0).astype(np.int64),
     )
 
@@ -159,12 +160,11 @@ def judge(batch: PingBatch, entries: NDArray[np.int64], now_ms: int, mine: int) 
 
 def column(ping: Ping, number: int) -> PingBatch:
     """`columns` of one ping."""
-    accuracy = _NAN if ping.accuracy_m is None else min(ping.accuracy_m, 1e9)
     return PingBatch(
         np.array((number,), np.int64),
         np.array((ping.lat,), np.float64),
         np.array((ping.lng,), np.float64),
-        np.array((accuracy,), np.float32),
+        np.array((_accuracy_m(ping),), np.float32),
         np.array((_at_ms(ping),), np.int64),
     )
 
@@ -172,17 +172,24 @@ def column(ping: Ping, number: int) -> PingBatch:
 def judge_one(ping: Ping, entry: int, now_ms: int, mine: int) -> int:
     """`judge` of one ping; the unit tests hold them against each other."""
     foreign = mine >= 0 and entry >> BITS != mine
-    at_ms, accuracy = _at_ms(ping), ping.accuracy_m
+    at_ms, accuracy = _at_ms(ping), _accuracy_m(ping)
     faults = (
         entry == UNKNOWN and not foreign,
         foreign,
         not entry & LOCATION,
         ping.lat == 0.0 and ping.lng == 0.0,
-        accuracy is not None and not 0.0 <= accuracy <= WORST_ACCURACY_M,
+        accuracy < 0.0 or accuracy > WORST_ACCURACY_M,
         at_ms < now_ms - OLDEST_MS,
         at_ms > now_ms + AHEAD_MS,
     )
     return faults.index(True) + 1 if True in faults else 0
+
+
+def _accuracy_m(ping: Ping) -> float:
+    """As the log's float32 will have it, so that both judges see the same value."""
+    if ping.accuracy_m is None:
+        return _NAN
+    return float(np.float32(max(-_FAR_M, min(ping.accuracy_m, _FAR_M))))
 
 
 def _at_ms(ping: Ping) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 from typing import Any
 
 import structlog
@@ -30,9 +32,14 @@ log = structlog.get_logger()
 
 
 def main(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after an orderly end."""
+    """Serve until SIGTERM or SIGINT, then leave the process, with 0 after an orderly end."""
     configure(settings, "api")
-    return asyncio.run(serve(settings))
+    code = asyncio.run(serve(settings))
+    # Everything is closed by now. One of granian's threads that wakes while the interpreter is torn down aborts the
+    # process, so that an orderly end would look like a crash: leave without the tearing down.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def serve(settings: Settings, stop: asyncio.Event | None = None) -> int:

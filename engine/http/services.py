@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from engine.clock import Clock
-from engine.directory.directory import Directory
+from engine.directory.directory import Directory, in_postgresql
 from engine.embedded.secrets import load_secrets
 from engine.http.call import Pools, Services
 from engine.http.keys import KeyRing
@@ -45,7 +45,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         writer = LogWriter(valkey, bound_bytes=settings.log_bytes, group_ms=settings.group_commit_ms)
         with contextlib.suppress(Exception):  # the writer loads its functions again when it finds them missing
             await writer.open()
-        directory, wakes = Directory(pools.engine), Wakes()
+        directory, wakes = Directory(in_postgresql(pools.engine)), Wakes()
         watch = asyncio.create_task(Watch(valkey, directory, wakes).run())
         stack.push_async_callback(_cancel, watch)
         yield Services(

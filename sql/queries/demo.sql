@@ -90,3 +90,17 @@ GROUP BY customer, trigger, event_at HAVING count(*) > 1;
 SELECT count(*) FILTER (WHERE c.id IS NULL) AS without_coupon, count(*) FILTER (WHERE l.decision IS NULL) AS without_debit
 FROM decision d LEFT JOIN coupon c ON c.decision = d.id
 LEFT JOIN budget_ledger l ON l.decision = d.id AND l.kind = 'debit';
+
+-- name: by_trigger
+-- Decisions by what triggered them.
+SELECT trigger AS name, count(*) AS n FROM decision GROUP BY trigger ORDER BY trigger;
+
+-- name: run_out$
+-- Campaigns whose last coupon is given.
+SELECT count(*) FROM budget b
+WHERE b.total <= (SELECT sum(spent) FROM budget_block k WHERE k.campaign = b.campaign);
+
+-- name: recent_entries
+-- When the phones reported what was decided lately, for the live latency.
+SELECT id::text, (extract(epoch FROM event_at) * 1000)::bigint AS event_ms FROM decision
+WHERE trigger = 'enter' AND decided_at > to_timestamp(:since_ms::bigint / 1000.0);

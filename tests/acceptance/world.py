@@ -38,10 +38,13 @@ SHOP = (60.1700, 24.9400)
 """The store of the campaign that must fire."""
 KIOSK = (60.1800, 24.9400)
 """The store of the campaign that runs out; more than a kilometre away."""
+CORNER = (60.1900, 24.9400)
+"""The store of the campaign that is stopped."""
 STREET = (60.1650, 24.9400)
 """In no fence."""
 RARE_COUPONS = 48
 LEASE_S = 5
+MOST_CUSTOMERS = 1_000
 PATIENCE_S = 45.0
 ALL_CONSENTS = dict.fromkeys(("location", "history", "marketing_push", "marketing_inapp", "cross_retailer"), True)
 
@@ -58,7 +61,7 @@ class World:
     database: Any
     log: Redis
     logs: Path
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
     campaigns: dict[str, int] = field(default_factory=dict)
 
     # ── doors ──
@@ -124,7 +127,8 @@ class World:
         rows = [
             {"id": one, "zone": "Europe/Helsinki", "consents": ALL_CONSENTS, "devices": [device(one)]} for one in ids
         ]
-        await self.good("POST", "/v1/customers", "app", {"customers": rows})
+        for first in range(0, count, MOST_CUSTOMERS):
+            await self.good("POST", "/v1/customers", "app", {"customers": rows[first : first + MOST_CUSTOMERS]})
         await self.facts_are_in()
         return ids
 
@@ -172,7 +176,8 @@ class World:
         """A snapshot with the (first) block of *campaign* in every partition is in force everywhere."""
 
         async def leased() -> bool:
-            return await self.one("SELECT count(*) FROM budget_block WHERE campaign = $1", campaign) == PARTITIONS
+            blocks = await self.ask("SELECT FROM budget_block WHERE campaign = $1", campaign)
+            return len(blocks) == PARTITIONS
 
         await self.until(leased, "every partition has a block of the campaign")
         revision = await self.one("SELECT max(revision) FROM snapshot")
@@ -185,7 +190,7 @@ class World:
 
     async def _revision(self, p: int) -> int:
         """The newest revision named by the partition's checkpoint or by a switch behind it."""
-        entries = await self.log.xrange(log_key(p))
+        entries: Any = await self.log.xrange(log_key(p))
         switches = [decode(EntryKind.SWITCH, entry[b"v"]) for _, entry in entries if entry[b"k"] == b"switch"]
         newest = [switch.revision for switch in switches if isinstance(switch, Switch)]
         return max([*newest, int(await self.log.hget(head_key(p), "revision") or 0)])
@@ -261,8 +266,7 @@ async def running() -> AsyncIterator[World]:
                 fcm_service_account=str(stand_in.service_account),
                 fcm_base_url=stand_in.address,
             )
-            async with Stack(settings, logs=folder / "logs") as stack:
-                stack.start_role("matcher-2")
+            async with Stack(settings, ("matcher", "matcher-2", "sender", "api"), folder / "logs") as stack:
                 yield_to = await _opened(stack, stand_in, folder / "logs")
                 try:
                     await _furnish(yield_to)
@@ -303,7 +307,7 @@ async def _furnish(world: World) -> None:
         world.keys[scope] = (await world.good("POST", "/v1/keys", "admin", body))["key"]
     stores = [
         {"code": code, "name": code, "lat": place[0], "lng": place[1], "zone": "Europe/Helsinki"}
-        for code, place in (("shop", SHOP), ("kiosk", KIOSK))
+        for code, place in (("shop", SHOP), ("kiosk", KIOSK), ("corner", CORNER))
     ]
     await world.good("POST", "/v1/stores", "retailer", {"stores": stores})
     await world.good("POST", "/v1/products", "retailer", {"products": [{"code": "wick", "name": "Wick"}]})

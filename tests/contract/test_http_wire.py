@@ -287,17 +287,20 @@ async def test_sigterm_drains(world: World) -> None:
         body = json.dumps(a_ping(customer)).encode()
         headers = {"Authorization": f"Bearer {await world.token(customer)}"}
         reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
-        async with httpx.AsyncClient(base_url=one.url, headers=headers) as client:
-            async with client.stream("GET", "/v1/stream") as stream:
-                await following(stream.aiter_lines(), "retry:")
-                writer.write(head(world, JSON, f"Content-Length: {len(body)}") + body[:10])
-                await writer.drain()
-                await asyncio.sleep(0.1)  # the request is inside before the signal is
-                one.process.send_signal(signal.SIGTERM)
-                await asyncio.sleep(0.1)
-                writer.write(body[10:])
-                answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
-                assert status(answer) == 202, answer
+        async with (
+            httpx.AsyncClient(base_url=one.url, headers=headers) as client,
+            client.stream("GET", "/v1/stream") as stream,
+        ):
+            feed = stream.aiter_lines()
+            await following(feed, "retry:")
+            writer.write(head(world, JSON, f"Content-Length: {len(body)}") + body[:10])
+            await writer.drain()
+            await asyncio.sleep(0.1)  # the request is inside before the signal is
+            one.process.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.1)
+            writer.write(body[10:])
+            answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+            assert status(answer) == 202, answer
         writer.close()
         assert await asyncio.to_thread(one.process.wait, 20) == 0, one.log.read_text()
         assert "api.stopped" in one.log.read_text()

@@ -61,6 +61,21 @@ def test_pruning_keeps_the_boundary_and_its_slots_are_used_again() -> None:
     assert caps.nbytes == full
 
 
+def test_no_freed_slot_is_lost_whichever_way_it_was_freed() -> None:
+    caps = Caps()
+    for at_ms in range(64):
+        caps.note(at_ms % 4, 1, at_ms)
+    full = caps.nbytes
+    for _ in range(5):
+        assert all(caps.give_back(0, 1, None) for _ in range(4))
+        caps.forget(1)
+        assert caps.prune(before_ms=64) > 0
+        for at_ms in range(64):
+            caps.note(at_ms % 4, 1, at_ms)
+        assert caps.nbytes == full
+        assert sum(len(caps.notes(row)) for row in range(4)) == 64
+
+
 def test_two_coupons_cost_at_most_sixty_bytes_a_customer() -> None:
     caps = Caps()
     for row in range(20_000):

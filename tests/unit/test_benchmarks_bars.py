@@ -1,0 +1,163 @@
+"""The bars: what is claimed is what is measured, and a missed or missing figure fails."""
+
+import datetime
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks import bars, report, result, run
+from benchmarks.bars import Bar
+from benchmarks.machine import Machine
+from benchmarks.result import Result, Row
+
+CLAIMED = {
+    "pings_batched": (50_000, "pings/s", "at_least"),
+    "pings_single": (5_000, "requests/s", "at_least"),
+    "ping_to_stand_in_p50": (50, "ms", "at_most"),
+    "ping_to_stand_in_p99": (250, "ms", "at_most"),
+    "takeover_killed": (15, "s", "at_most"),
+    "takeover_paused": (15, "s", "at_most"),
+    "stop_to_last_decision": (1, "s", "at_most"),
+    "stop_to_last_send": (1, "s", "at_most"),
+    "first_coupon": (90, "s", "at_most"),
+    "bytes_a_customer": (400, "bytes", "at_most"),
+}
+MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
+NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
+
+
+def a_row(bar: Bar, ours: float) -> Row:
+    return result.row(bar, [ours, ours, ours], "alone")
+
+
+def all_met() -> dict[str, Result]:
+    """A result for every bench, each figure exactly at its bar."""
+    return {
+        name: Result(name, NOON, plan.seed, "abc", MACHINE, [a_row(bar, bar.bar) for bar in plan.bars])
+        for name, plan in bars.load().items()
+    }
+
+
+def test_no_bar_is_bent() -> None:
+    found = {bar.name: (bar.bar, bar.unit, bar.direction) for plan in bars.load().values() for bar in plan.bars}
+    assert found == CLAIMED
+
+
+def test_the_load_of_each_claim_is_the_claimed_one() -> None:
+    plans = bars.load()
+    assert plans["ingest"].count("batch") == 500
+    assert plans["latency"].count("pings_per_s") == 20_000
+    assert plans["latency"].count("windows") * plans["latency"].number("window_s") >= 60
+    rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in plans.values()]
+    assert min(rounds) >= 5
+
+
+def test_every_bench_has_a_plan_and_every_plan_a_bench() -> None:
+    assert run.BENCHES.keys() == bars.load().keys()
+
+
+def test_exactly_the_bar_is_met_and_a_hair_beyond_it_is_not() -> None:
+    least = Bar("rate", "pings/s", 50_000, "at_least", "")
+    most = Bar("wait", "ms", 50, "at_most", "")
+    assert least.met(50_000) and not least.met(49_999.9)
+    assert most.met(50) and not most.met(50.1)
+
+
+def test_a_figure_is_judged_before_it_is_rounded() -> None:
+    row = result.row(Bar("rate", "pings/s", 50_000, "at_least", ""), [49_999.0], "")
+    assert (row.ours, row.met) == (50_000.0, False)
+
+
+def test_the_figure_is_the_median_unless_another_is_given() -> None:
+    bar = Bar("wait", "s", 15, "at_most", "")
+    assert result.row(bar, [1.0, 9.0, 2.0], "").ours == 2.0
+    worst = result.row(bar, [1.0, 20.0, 2.0], "", ours=20.0)
+    assert (worst.ours, worst.met, worst.spread) == (20.0, False, (1.0, 20.0))
+
+
+def test_a_result_is_written_in_the_designs_format_and_read_back(tmp_path: Path) -> None:
+    written = all_met()["ingest"]
+    path = result.write(written, tmp_path)
+    assert path.name == "ingest.json"
+    plain = msgspec.json.decode(path.read_bytes())
+    assert plain.keys() == {"bench", "at", "seed", "commit", "machine", "rows"}
+    assert plain["machine"].keys() == {"cpu", "cores", "memory_gb", "python", "versions"}
+    names = "name unit ours peer peer_version theirs ratio bar met spread note"
+    assert plain["rows"][0].keys() == set(names.split())
+    assert plain["rows"][0]["peer"] is None
+    assert result.read(tmp_path) == {"ingest": written}
+
+
+def test_the_report_passes_when_every_bar_is_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for one in all_met().values():
+        result.write(one, tmp_path)
+    assert report.main(tmp_path) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in CLAIMED)
+
+
+def test_the_report_fails_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(tmp_path) == 1
+    assert "was not measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", CLAIMED)
+def test_the_report_names_each_missed_and_each_missing_bar(name: str) -> None:
+    plans, results = bars.load(), all_met()
+    bench = next(bench for bench, plan in plans.items() if any(bar.name == name for bar in plan.bars))
+    bar = plans[bench].bar(name)
+    others = [row for row in results[bench].rows if row.name != name]
+    missed = a_row(bar, bar.bar * (0.9 if bar.direction == "at_least" else 1.1))
+    for rows, says in (([*others, missed], "missed"), (others, "not measured")):
+        results[bench] = msgspec.structs.replace(results[bench], rows=rows)
+        assert [says in fault for fault in report.failures(plans, results) if name in fault] == [True]
+
+
+def test_a_result_against_another_bar_or_with_a_wrong_verdict_fails() -> None:
+    plans, results = bars.load(), all_met()
+    row = results["memory"].rows[0]
+    for wrong in (msgspec.structs.replace(row, bar=500.0), msgspec.structs.replace(row, ours=401.0)):
+        results["memory"] = msgspec.structs.replace(results["memory"], rows=[wrong])
+        assert len(report.failures(plans, results)) == 1
+
+
+def test_a_busy_machine_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(run, "load_average", lambda: 0.51)
+    assert run.main(["memory"]) == 2
+    assert "0.51" in capsys.readouterr().err
+
+
+def test_although_busy_measures_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def bench(plan: bars.Plan) -> list[Row]:
+        return [a_row(plan.bars[0], 1.0)]
+
+    monkeypatch.setattr(run, "load_average", lambda: 3.0)
+    monkeypatch.setitem(run.BENCHES, "memory", bench)
+    assert run.main(["memory", "--although-busy", "--out", str(tmp_path)]) == 0
+    (row,) = result.read(tmp_path)["memory"].rows
+    assert re.search(r"NOT ALONE.*3\.00", row.note)
+
+
+def test_a_bench_that_fails_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(_: bars.Plan) -> list[Row]:
+        raise RuntimeError("a server went away")
+
+    async def bench(plan: bars.Plan) -> list[Row]:
+        return [a_row(plan.bars[0], 1.0)]
+
+    monkeypatch.setattr(run, "load_average", lambda: 0.0)
+    monkeypatch.setitem(run.BENCHES, "ingest", broken)
+    monkeypatch.setitem(run.BENCHES, "memory", bench)
+    assert run.main(["ingest", "memory", "--out", str(tmp_path)]) == 1
+    assert result.read(tmp_path).keys() == {"memory"}
+    assert "a server went away" in capsys.readouterr().err
+
+
+def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(["speed"])
+    assert "speed" in capsys.readouterr().err
