@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         if not args.although_busy:
             print("wait a minute, or give --although-busy for figures that prove nothing", file=sys.stderr)
             return 2
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which asyncio unwinds in order
     remark = f"; NOT ALONE on the machine (load average {busy:.2f} before)" if busy > QUIET else ""
     good = [_measured(name, args.out, remark) for name in args.bench or BENCHES]
     return 0 if all(good) else 1

@@ -84,6 +84,7 @@ class Caller:
         """(id, data) of the in-app stream after the event *last*, until it ends or breaks."""
         request = self.client.get(f"{self.url}/v1/stream").bearer_auth(self.key)
         request = request.header("last-event-id", str(last)).timeout(timedelta(seconds=STREAM_S))
+        request = request.streamed_read_buffer_limit(0)  # else the first 64 KB are waited for
         try:
             async with request.build_streamed() as reply:
                 reader, rest = reply.body_reader, b""

@@ -5,6 +5,7 @@ Percentages, products and the split into types come from the data; places, trigg
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from offers.campaign import Audience, Bought, Campaign, Cap, Creative, Offer, Sc
 from offers.errors import InvalidHours
 from offers.hours import open_intervals
 
-LIVE_PLACES, APART_M, RADIUS_M, SEARCH_M = 30, 85.0, 35.0, 400.0
+LIVE_PLACES, APART_M, RADIUS_M, SEARCH_M = 30, 85.0, 35.0, 150.0
 DWELL_S, PLAIN_PERCENT = 25, 10
 OPEN_FOR_MS = 3 * 3_600_000
 SCARCE_COUPONS, PLENTY = 12, 50_000
@@ -30,6 +31,7 @@ SCARCE = frozenset({"groceries", "lunch"})
 MOST_PRODUCTS, MOST_CATEGORIES = 50, 4
 VALID_S = 3 * 3600
 COUNTRY = "FI"
+_SEPARATORS = re.compile(r"/|-| & ")  # the data's categories are shelf labels
 NOTICE = (
     "Campaigns: percentages and products of real coupons in the purchase data; "
     "places, triggers, caps and budgets are this demo's own."
@@ -87,7 +89,7 @@ class _Template:
     @property
     def words(self) -> str:
         """The first categories for a person to read."""
-        return " and ".join(category.split("/")[0].strip().lower() for category in self.categories[:2])
+        return " and ".join(_SEPARATORS.split(category)[0].strip().lower() for category in self.categories[:2])
 
 
 def _templates(chain: Chain, data: Households, known: frozenset[int]) -> list[_Template]:

@@ -89,6 +89,6 @@ class Guards:
         """SIGKILL to one of the matchers; the other takes over, the supervisor starts it again."""
         await asyncio.sleep(seconds * KILL_AT)
         self.tried.killed = self._stack.kill(VICTIM, signal.SIGKILL)
-        while self._stack.pid(VICTIM) in {None, self.tried.killed}:
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - a process has no event to wait for
+        while self._stack.pid(VICTIM) in {None, self.tried.killed}:  # noqa: ASYNC110 - the stack tells nobody
+            await asyncio.sleep(0.1)
         self.tried.restarted = True

@@ -31,7 +31,13 @@ from engine.demo.streets import edges
 from engine.demo.traffic import Traffic
 
 FOLDER = Path(__file__).parent / "page"
-FILES = {"/": "index.html", "/style.css": "style.css", "/map.js": "map.js", "/app.js": "app.js"}
+FILES = {
+    "/": "index.html",
+    "/style.css": "style.css",
+    "/map.js": "map.js",
+    "/app.js": "app.js",
+    "/icon.svg": "icon.svg",
+}
 MOST_DOTS, MOST_POPS, MOST_MESSAGES = 1_500, 40, 30
 GUEST = 0
 HEADERS = {

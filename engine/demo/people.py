@@ -24,12 +24,12 @@ RIDERS, WAITING = 24, 12
 
 @dataclass(frozen=True)
 class Person:
-    """One customer with one phone; `household` is None for a guest, `copy` > 0 has no purchases of its own."""
+    """One customer with one phone; a `copy` > 0 of a household has no purchases of its own."""
 
     phone: int
     id: str
     part: Part
-    household: int | None
+    household: int
     copy: int
     consents: dict[str, bool]
     registration: str = field(repr=False)
@@ -50,23 +50,23 @@ def people(households: Sequence[int], count: int, seed: int) -> list[Person]:
     random = np.random.default_rng((seed, 2))
     order = random.permutation(np.asarray(households))
     draws = random.uniform(size=(count, 3))
-    found = [_person(0, "guest", None, 0, dict.fromkeys(PURPOSES, True))]
-    for phone in range(1, count):
-        household = int(order[(phone - 1) % len(order)])
+    found = []
+    for phone in range(count):
+        household = int(order[phone % len(order)])
         part = _part(phone)
         consents = _consents(draws[phone]) if part == "walker" else dict.fromkeys(PURPOSES, True)
-        found.append(_person(phone, part, household, (phone - 1) // len(order), consents))
+        found.append(_person(phone, part, household, phone // len(order), consents))
     return found
 
 
 def _part(phone: int) -> Part:
     if phone <= RIDERS:
-        return "rider"
+        return "rider" if phone else "guest"
     return "waiting" if phone <= RIDERS + WAITING else "walker"
 
 
-def _person(phone: int, part: Part, household: int | None, copy: int, consents: dict[str, bool]) -> Person:
-    identity = customer_id(household, copy) if household is not None else "c-guest"
+def _person(phone: int, part: Part, household: int, copy: int, consents: dict[str, bool]) -> Person:
+    identity = customer_id(household, copy)
     registration = "demo:" + blake2b(identity.encode(), digest_size=32, person=b"registration").hexdigest()
     return Person(phone, identity, part, household, copy, consents, registration)
 

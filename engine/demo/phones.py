@@ -18,7 +18,7 @@ from engine.demo.setup import Town
 from engine.standin.ledger import Arrival
 
 POLL_S = 0.2
-WORKERS = 3
+WORKERS = 8
 PAGE = 500
 STREAM_PAUSE_S = 0.5
 

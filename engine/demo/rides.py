@@ -15,8 +15,8 @@ from engine.demo.plane import Floats, Ints
 from engine.demo.streets import Streets
 from engine.demo.walkers import Places
 
-COURIER_M_S, GUEST_M_S = 8.0, 5.0
-AWAY_M = 95.0
+COURIER_M_S, GUEST_M_S = 8.0, 6.0
+AWAY_M, NEIGHBOURS = 95.0, 3
 """A courier turns back this far from the shop: beyond the fence, its margin and the receiver's usual error."""
 
 
@@ -64,7 +64,7 @@ class Rides:
 
 
 def rides(places: Places, live: int, couriers: Sequence[int], guest: int | None) -> Rides:
-    """Couriers, each at one of the first *live* places in turn, and a *guest* (None: moved by others) on a tour of them.
+    """Couriers, each at one of the first *live* places in turn, and a *guest* (None: moved by others) touring them.
 
     The ways are those the walkers know already: no new search.
     """
@@ -86,16 +86,17 @@ def _there_and_back(places: Places, place: int) -> Line:
 
 
 def _tour(places: Places, live: int) -> Line:
-    """Through all doors, each time to the one nearest as the crow flies, and home."""
-    streets, order = places.streets, [0]
+    """Through all doors, each time to the one nearest as the crow flies, and home; it begins where shops are close."""
+    streets, doors = places.streets, places.node[:live]
+    east_m, north_m = streets.east_m[doors], streets.north_m[doors]
+    away_m = np.hypot(east_m[:, None] - east_m, north_m[:, None] - north_m)
+    order = [int(np.argmin(np.sort(away_m, axis=1)[:, min(NEIGHBOURS, live - 1)]))]
     while len(order) < live:
-        here = places.node[order[-1]]
-        doors = places.node[:live]
-        away_m = np.hypot(streets.east_m[doors] - streets.east_m[here], streets.north_m[doors] - streets.north_m[here])
-        away_m[order] = np.inf
-        order.append(int(np.argmin(away_m)))
-    nodes = [int(places.node[0])]
-    for place in [*order[1:], 0]:
+        left_m = away_m[order[-1]].copy()
+        left_m[order] = np.inf
+        order.append(int(np.argmin(left_m)))
+    nodes = [int(doors[order[0]])]
+    for place in [*order[1:], order[0]]:
         nodes += _way(places, nodes[-1], place)[1:]
     return _line(streets, nodes)
 

@@ -27,7 +27,8 @@ from engine.demo.tills import Shown
 from offers.reasons import Reason
 
 PLAIN_EVERY_S = 5.0
-LATEST = 8
+LATEST = 40
+TALL, NOTICE_MS = 46, 5_000
 BAR = 18
 FLAME = "#ffb347"
 
@@ -109,9 +110,7 @@ class Screen:
 
     def _drawn(self, now: Gauges) -> RenderableType:
         layout = Layout()
-        layout.split_column(
-            Layout(self._head(now), size=2 + len(self._lines)), Layout(name="body"), Layout(self._foot(), size=11)
-        )
+        layout.split_column(Layout(self._head(now), size=2 + len(self._lines)), Layout(name="body"), self._foot(now))
         layout["body"].split_row(
             Layout(Group(self._traffic(now), self._offers(now)), ratio=4),
             Layout(Group(self._reasons(now), self._guards(now)), ratio=5),
@@ -157,8 +156,13 @@ class Screen:
         lines = Text("\n".join(self._latest) or "…", overflow="ellipsis", no_wrap=True)
         return Panel(lines, title="Latest coupons", title_align="left", box=box.ROUNDED)
 
-    def _foot(self) -> RenderableType:
-        return Panel(Text("\n".join(self._notices), style="dim"), title="Where this comes from", title_align="left")
+    def _foot(self, now: Gauges) -> Layout:
+        """All notices where there is room, else one after the other."""
+        tall = self._console.height >= TALL
+        turn = now.at_ms // NOTICE_MS % len(self._notices)
+        notices = self._notices if tall else self._notices[turn : turn + 1]
+        panel = Panel(Text("\n".join(notices), style="dim"), title="Where this comes from", title_align="left")
+        return Layout(panel, size=10 if tall else 5)
 
 
 def tried_rows(now: Gauges, tried: Tried, shown: Shown) -> dict[str, str]:

@@ -69,7 +69,8 @@ local function checkpoint(keys, argv)
     else
         base = tonumber(redis.call('HGET', keys[3], 'total') or '0')
     end
-    redis.call('HSET', keys[3], 'base', string.format('%.0f', base))
+    -- `kept` says from where on the log is whole: the server's own max-deleted-entry-id does not count trims.
+    redis.call('HSET', keys[3], 'base', string.format('%.0f', base), 'kept', argv[3])
     return redis.status_reply('OK')
 end
 

@@ -42,7 +42,8 @@ def log_key(p: int) -> str:
 
 
 def meta_key(p: int) -> str:
-    """Hash beside the stream: `epoch`, `total` (bytes ever appended), `base` (bytes trimmed)."""
+    """Hash beside the stream: `epoch`, `total` (bytes ever appended), `base` (bytes trimmed), `kept` (first id not
+    trimmed)."""
     return f"logmeta:{{{p}}}"
 
 

@@ -80,13 +80,14 @@ class Log:
             await self._client.bgrewriteaof()
 
     async def status(self, p: int) -> LogStatus:
-        """Epoch ('' where there is no log), last entry ever written, last entry trimmed."""
-        raw = await self._client.hget(meta_key(p), "epoch")
-        epoch = raw.decode() if isinstance(raw, bytes) else ""
+        """Epoch ('' where there is no log), last entry ever written, position up to which entries were trimmed."""
+        named, kept = await self._client.hmget(meta_key(p), ["epoch", "kept"])
+        epoch = named.decode() if isinstance(named, bytes) else ""
         if not await self._client.exists(log_key(p)):
             return LogStatus(epoch, 0, 0)
         info = await self._client.xinfo_stream(log_key(p))
-        return LogStatus(epoch, position_of(info["last-generated-id"]), position_of(info["max-deleted-entry-id"]))
+        trimmed = position_of(kept) - 1 if kept is not None else 0
+        return LogStatus(epoch, position_of(info["last-generated-id"]), trimmed)
 
     async def open(self, p: int, epoch: str) -> None:
         """Begin a new, empty log named *epoch*, and forget the checkpoint of the old one."""

@@ -143,7 +143,8 @@ class _Step:
         index = self.state.snapshot.fences
         near = match(index, np.array([event.lat]), np.array([event.lng]))
         wanted = Search(frozenset(event.products), frozenset(event.brands), frozenset(event.categories))
-        triggers = {Trigger("search", int(fence), 0, wanted): event.search for fence in near.fence}
+        met = zip(near.fence.tolist(), near.edge_m.tolist(), strict=True)
+        triggers = {Trigger("search", fence, 0, wanted, edge_m): event.search for fence, edge_m in met}
         place = (event.lat, event.lng)
         self._judge(Event(entry, row, event.at_ms, ("search", event.search), place, False), triggers)
 

@@ -25,9 +25,10 @@ RETURNING partition.p;
 
 -- name: commit_decisions
 -- One decision writes: itself, its coupon, its debit, one message a consented channel, and its partition's block.
--- `fresh` is what was not there before; nothing else of a decision is written twice either.
+-- `fresh` is what was not there before; nothing else of a decision is written twice either. One event may come twice in
+-- one transaction, too: a report repeated after its customer withdrew consent and gave it anew.
 WITH given AS (
-    SELECT * FROM jsonb_to_recordset(:decisions::jsonb) AS d(
+    SELECT DISTINCT ON (id) * FROM jsonb_to_recordset(:decisions::jsonb) AS d(
         id uuid, p smallint, position bigint, customer bigint, consents integer, trigger text, occasion uuid,
         campaign bigint, retailer bigint, store bigint, cell bigint, event_at double precision,
         logged_at double precision, terms jsonb, held jsonb, coupon uuid, code_hash text, offer jsonb,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import numpy as np
@@ -98,30 +99,12 @@ class Owner:
     def owns(self) -> bool:
         return P in self.cycle.owned
 
-    async def step(self) -> None:
-        """Read and step what the log has, commit nothing."""
-        owned = self.cycle.owned[P]
-        flush, self.cycle.flush = self.cycle.flush, _nothing  # type: ignore[method-assign] # a pause before COMMIT
-        try:
-            await self.cycle.turn()
-        finally:
-            self.cycle.flush = flush  # type: ignore[method-assign]
-        assert self.cycle.owned[P] is owned
-
-    async def flush(self) -> None:
-        """Commit what was found."""
-        await self.cycle.flush([P])
-
     async def pings(self, rows: list[int], place: str, at_ms: int) -> None:
         """Append acknowledged pings of *rows*."""
         count, (lat, lng) = len(rows), PLACES[place]
         numbers = np.array([number(row) for row in rows], np.int64)
         columns = (np.full(count, lat), np.full(count, lng), np.full(count, 8.0, np.float32))
         await self.writer.pings(PingBatch(numbers, *columns, np.full(count, at_ms, np.int64)))
-
-
-async def _nothing(partitions: list[int]) -> None:
-    """In place of a flush."""
 
 
 @asynccontextmanager
@@ -153,14 +136,54 @@ async def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
 
 
 class Scissors:
-    """A wire to PostgreSQL that can be cut right after the next COMMIT reached the server, before its answer comes back."""
+    """A wire to PostgreSQL that is cut, once armed, when the server has answered the next COMMIT: the commit is done,
+    its answer never arrives."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._there = (host, port)
-        self._server: asyncio.Server | None = None
+    def __init__(self, settings: Settings) -> None:
+        self._url = urlsplit(settings.database_url)
         self._pumps: set[asyncio.Task[None]] = set()
         self.armed = False
-        self.cut = asyncio.Event()
+        self.cuts = 0
 
-    async def __aenter__(self) -> int:
-        raise NotImplementedError
+    async def __aenter__(self) -> str:
+        """The address to connect to."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        user = self._url.netloc.rpartition("@")[0]
+        return urlunsplit(self._url._replace(netloc=f"{user}@127.0.0.1:{port}"))
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    async def _serve(self, here: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        there, forth = await asyncio.open_connection(self._url.hostname, self._url.port)
+        wire = _Wire(self)
+        for pump in (wire.out(here, forth), wire.home(there, back)):
+            task = asyncio.create_task(pump)
+            self._pumps.add(task)
+            task.add_done_callback(lambda _: forth.close())
+            task.add_done_callback(lambda _: back.close())
+
+
+class _Wire:
+    """One connection through the scissors."""
+
+    def __init__(self, scissors: Scissors) -> None:
+        self._scissors = scissors
+        self._committing = False
+
+    async def out(self, here: asyncio.StreamReader, forth: asyncio.StreamWriter) -> None:
+        while some := await here.read(65536):
+            self._committing = self._scissors.armed and b"COMMIT;" in some
+            forth.write(some)
+
+    async def home(self, there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        while some := await there.read(65536):
+            if self._committing:
+                self._scissors.armed = False
+                self._scissors.cuts += 1
+                return
+            back.write(some)

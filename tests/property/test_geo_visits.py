@@ -77,7 +77,7 @@ def _state(presence: Presence, index: FenceIndex) -> dict[tuple[int, int], tuple
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(drawn_fences, st.lists(acts, max_size=8))
 def test_presence_agrees_with_its_slow_twin(drawn: dict[int, Any], script: list[Any]) -> None:
     circles = _circles(drawn)
@@ -118,7 +118,7 @@ def _told(result: Advance, offset: int = 0) -> list[Any]:
     return list(moved_on.tolist())
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(drawn_fences, walks, st.integers(0, 40))
 def test_a_batch_may_be_cut_anywhere(drawn: dict[int, Any], walk: list[Any], cut: int) -> None:
     index, (pings, _) = FenceIndex.build(_circles(drawn)), _batch(walk, START_MS)
@@ -131,7 +131,7 @@ def test_a_batch_may_be_cut_anywhere(drawn: dict[int, Any], walk: list[Any], cut
         assert pack(whole, index, chunk) == pack(halves, index, chunk)
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(drawn_fences, walks, st.randoms())
 def test_repeated_pings_change_nothing(drawn: dict[int, Any], walk: list[Any], dice: Any) -> None:
     """Copies of earlier pings, in any order among the later ones, neither add nor remove nor change a transition."""
@@ -148,7 +148,7 @@ def test_repeated_pings_change_nothing(drawn: dict[int, Any], walk: list[Any], d
     assert pack(plain, index, 0) == pack(repeated, index, 0)
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(drawn_fences, walks)
 def test_visits_of_one_customer_in_one_fence_follow_each_other(drawn: dict[int, Any], walk: list[Any]) -> None:
     """Enter, then exit, then a later enter; dwells only between them; no two visits begin at one time."""
@@ -168,7 +168,7 @@ def test_visits_of_one_customer_in_one_fence_follow_each_other(drawn: dict[int, 
                 ended[key] = inside.pop(key)
 
 
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 @given(drawn_fences, walks, walks)
 def test_unpacking_what_was_packed_is_the_same_presence(
     drawn: dict[int, Any], walk: list[Any], later: list[Any]

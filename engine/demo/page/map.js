@@ -2,7 +2,7 @@
 // The map: streets and shops are drawn once, phones and coupons sixty times a second above them.
 // All places are metres east and north of the middle of the town.
 
-const COLOURS = { street: "#2c313d", shop: "#5b5f6d", live: "#ffb347", phone: "#8fa3bf", guest: "#7de08a", ink: "#fff4e0" };
+const COLOURS = { street: "#39404f", shop: "#5b5f6d", live: "#ffb347", phone: "#8fa3bf", guest: "#7de08a", ink: "#fff4e0" };
 const POP_MS = 3500;
 const STEP_MS = 1000; // phones glide for this long from one reading to the next
 
