@@ -51,7 +51,7 @@ def circle_cover(circle: Circle) -> Cover:
     middle = cell_at(circle.lat, circle.lng, level(circle.radius_m))
     size_m = _circumradius_m(middle)
     spread_m = size_m * _SPREAD * (_PENTAGON if is_pentagon(middle) else 1.0)
-    # The circle's centre lies up to a circumradius from the middle of the disk, a cell's points up to a spread from its own.
+    # The circle's centre lies up to a circumradius from the disk's, a cell's points up to a spread from its own.
     near = np.sort(disk(middle, int((circle.radius_m + 2.0 * spread_m) / (_STEP * size_m))))
     lat, lng = centres(near)
     away_m = distance_m(lat, lng, circle.lat, circle.lng)

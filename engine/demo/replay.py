@@ -25,7 +25,7 @@ from engine.demo.traffic import Report, Traffic
 
 PASSED_M = 25.0
 """Nearer than the fences' radius, so that the track's fix is surely inside."""
-LEAD_MS, LONGEST_PAUSE_S, LONGEST_S = 15_000, 5, 150.0
+LEAD_MS, LONGEST_PAUSE_S, LONGEST_S = 15_000, 5, 90.0
 ACCURACY_M = 6.0
 GUEST = 0
 

@@ -51,20 +51,26 @@ def held(found: Evidence) -> dict[str, int]:
     }
 
 
-def latency_ms(found: Evidence) -> dict[str, float | int | None]:
-    """From a phone's report to the push at the stand-in, both engine time, for offers made on entering a fence."""
+def latency_ms(found: Evidence) -> dict[str, Any]:
+    """From a phone's report to the push at the stand-in, for offers made on entering a fence; all in engine time.
+
+    `stages` are the medians of its parts: report to log, log to decision, decision to push. None where there is no push.
+    """
     first: dict[str, int] = {}
     for arrival in found.accepted:
         first.setdefault(arrival.tag, arrival.at_ms)
-    entered = {tag: row for tag, row in found.decisions.items() if row["trigger"] == "enter" and tag in first}
-    waits = np.array([first[tag] - row["event_ms"] for tag, row in entered.items()])
-    if not len(waits):
-        return {"p50": None, "p99": None, "n": 0}
-    return {
-        "p50": round(float(np.quantile(waits, 0.5)), 1),
-        "p99": round(float(np.quantile(waits, 0.99)), 1),
-        "n": len(waits),
-    }
+    times = [
+        (row["event_ms"], row["logged_ms"], row["decided_ms"], first[tag])
+        for tag, row in found.decisions.items()
+        if row["trigger"] == "enter" and tag in first
+    ]
+    if not times:
+        return {"p50": None, "p99": None, "pushes": 0, "stages": None}
+    moments = np.array(times)
+    waits, steps = moments[:, 3] - moments[:, 0], np.median(np.diff(moments, axis=1), axis=0)
+    p50, p99 = np.quantile(waits, (0.5, 0.99))
+    stages = {name: round(float(ms), 1) for name, ms in zip(("logged", "decided", "pushed"), steps, strict=True)}
+    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "pushes": len(times), "stages": stages}
 
 
 def shortfalls(result: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from engine.settings import Settings
 from engine.telemetry import configure
 
 DRAIN_S = 20.0
+CLOSE_S = 3.0
 NOTICE_S = 0.2
 """A balancer that polls /readyz sees it before the listener closes."""
 
@@ -60,7 +61,8 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> int:
             return 1
         await _drain(open_services)
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it unannotated
-        await serving
+        # A stop that comes before granian's worker listens for it is never heard; by now nobody is inside.
+        await asyncio.wait({serving}, timeout=CLOSE_S)
     log.info("api.stopped")
     return 0
 

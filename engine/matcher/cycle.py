@@ -20,7 +20,7 @@ from engine.log.stream import Log
 from engine.log.valkey import RedisError
 from engine.matcher.checkpoint import Checkpoints
 from engine.matcher.commit import NotMine, Share, commit
-from engine.matcher.decision import StepResult
+from engine.matcher.decision import Decision, StepResult
 from engine.matcher.recover import Owned
 from engine.matcher.snapshots import Snapshots
 from engine.matcher.step import step
@@ -154,7 +154,7 @@ class Cycle:
         return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, self._found[p])
 
     async def _committed(self, shares: list[Share], repeated: frozenset[object]) -> None:
-        decisions = 0
+        written = set(repeated)
         for share in shares:
             owned = self.owned.get(share.p)
             if owned is None or owned.epoch != share.epoch:  # dropped meanwhile: recovery reads what was committed
@@ -164,17 +164,21 @@ class Cycle:
             self._found[share.p] = StepResult()
             self.starved.setdefault(share.p, set()).update(share.result.starved)
             self.low.setdefault(share.p, set()).update(share.result.low)
-            decisions += len(share.result.decisions)
             for decision in share.result.decisions:
-                if decision.id in repeated:  # it wrote nothing: give its cap and budget back
-                    row = decision.number // PARTITIONS
-                    owned.state.caps.give_back(row, decision.campaign.id, decision.logged_ms)
-                    owned.state.blocks.refund(decision.campaign.id)
-                    self._found[share.p].tally[decision.campaign.id, "decision.repeated"] += 1
-        _DECIDED.inc(decisions - len(repeated))
-        _REPEATED.inc(len(repeated))
-        if decisions:
+                if decision.id in written:
+                    self._undo(owned, decision)
+                else:
+                    written.add(decision.id)
+                    _DECIDED.inc()
+        if len(written) > len(repeated):
             await self._client.publish(OUTBOX_CHANNEL, b"1")
+
+    def _undo(self, owned: Owned, decision: Decision) -> None:
+        """The decision was there before and wrote nothing: its cap and its budget were not used."""
+        owned.state.caps.give_back(decision.number // PARTITIONS, decision.campaign.id, decision.logged_ms)
+        owned.state.blocks.refund(decision.campaign.id)
+        self._found[owned.state.p].tally[decision.campaign.id, "decision.repeated"] += 1
+        _REPEATED.inc()
 
     async def _checkpoint_oldest(self) -> None:
         """At most one partition a turn, so that no turn waits long."""

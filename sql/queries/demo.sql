@@ -24,7 +24,7 @@ SELECT channel, state, coalesce(reason, '') AS reason, count(*) AS n FROM messag
 -- Every decision with its push, if it has one: what the ledger's arrivals are held against.
 SELECT d.id::text, d.customer, d.campaign, d.occasion::text, d.trigger, d.refunded,
     (extract(epoch FROM d.event_at) * 1000)::bigint AS event_ms, (extract(epoch FROM d.logged_at) * 1000)::bigint AS logged_ms,
-    m.state AS push
+    (extract(epoch FROM d.decided_at) * 1000)::bigint AS decided_ms, m.state AS push
 FROM decision d LEFT JOIN message m ON m.decision = d.id AND m.channel = 'fcm';
 
 -- name: registrations

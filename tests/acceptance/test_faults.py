@@ -17,9 +17,10 @@ import pytest
 import pytest_asyncio
 
 from engine.log.keys import PARTITIONS
+from tests.acceptance.bodies import CORNER, SHOP, STREET, campaign, fresh, now
 from tests.acceptance.traffic import Acknowledged, flowing
 from tests.acceptance.verdict import judge
-from tests.acceptance.world import CORNER, SHOP, STREET, World, campaign, fresh, now, running, start
+from tests.acceptance.world import World, running, start
 
 pytestmark = [
     pytest.mark.acceptance,

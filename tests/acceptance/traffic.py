@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.acceptance.world import KIOSK, SHOP, STREET, World, campaign, fresh, now
+from tests.acceptance.bodies import KIOSK, SHOP, STREET, campaign, fresh, now
+from tests.acceptance.world import World
 
 GROUP = 4
 PACE_S = 0.08

@@ -6,8 +6,9 @@ from collections import Counter
 from uuid import UUID
 
 from engine.standin.ledger import Arrival
+from tests.acceptance.bodies import RARE_COUPONS
 from tests.acceptance.traffic import Acknowledged
-from tests.acceptance.world import RARE_COUPONS, World
+from tests.acceptance.world import World
 
 SLACK_MS = 500
 """A send may begin this long after the answer to a withdrawal of consent."""

@@ -7,7 +7,6 @@ from the stand-in's ledger.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 import tempfile
@@ -15,10 +14,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -33,22 +30,11 @@ from engine.postgres.pool import ENGINE, LOST, open_pool
 from engine.settings import Settings
 from engine.standin.server import StandIn, serving
 from engine.supervise import Stack
+from tests.acceptance.bodies import CORNER, KIOSK, RARE_COUPONS, SHOP, campaign, fresh, now, person
 
-SHOP = (60.1700, 24.9400)
-"""The store of the campaign that must fire."""
-KIOSK = (60.1800, 24.9400)
-"""The store of the campaign that runs out; more than a kilometre away."""
-CORNER = (60.1900, 24.9400)
-"""The store of the campaign that is stopped."""
-STREET = (60.1650, 24.9400)
-"""In no fence."""
-RARE_COUPONS = 48
 LEASE_S = 5
 MOST_CUSTOMERS = 1_000
 PATIENCE_S = 45.0
-ALL_CONSENTS = dict.fromkeys(("location", "history", "marketing_push", "marketing_inapp", "cross_retailer"), True)
-
-_serial = itertools.count(1)
 
 
 @dataclass
@@ -124,9 +110,7 @@ class World:
     async def people(self, count: int) -> list[str]:
         """New customers with every consent and a phone each, known to the matchers."""
         ids = [fresh("customer") for _ in range(count)]
-        rows = [
-            {"id": one, "zone": "Europe/Helsinki", "consents": ALL_CONSENTS, "devices": [device(one)]} for one in ids
-        ]
+        rows = [person(one) for one in ids]
         for first in range(0, count, MOST_CUSTOMERS):
             await self.good("POST", "/v1/customers", "app", {"customers": rows[first : first + MOST_CUSTOMERS]})
         await self.facts_are_in()
@@ -216,40 +200,6 @@ class World:
             return self.stack.pid(name) not in (None, before)
 
         await self.until(lives, f"{name} is started again")
-
-
-def fresh(noun: str) -> str:
-    """A name nobody has used."""
-    return f"{noun}-{next(_serial)}-{uuid4().hex[:8]}"
-
-
-def now(seconds: float = 0.0) -> str:
-    """RFC 3339 text of *seconds* from now."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
-
-
-def device(customer: str) -> dict[str, str]:
-    """The customer's phone; its registration names the customer."""
-    return {"name": "phone", "platform": "android", "kind": "token", "registration": f"registration:{customer}"}
-
-
-def campaign(code: str, store: str, budget: int, **more: Any) -> dict[str, Any]:
-    """An enter campaign at one store, one coupon a customer and day."""
-    plain = {
-        "code": code,
-        "name": code,
-        "trigger": "enter",
-        "stores": [store],
-        "radius_m": 40.0,
-        "starts_at": now(-3600),
-        "ends_at": now(86_400),
-        "schedule": {"only_while_open": False},
-        "cap": {"coupons": 1, "per_days": 1},
-        "budget_coupons": budget,
-        "offer": {"kind": "percent_off", "percent": 15, "valid_for_s": 3600},
-        "creative": {"title": "15 % off", "body": "Today only"},
-    }
-    return plain | more
 
 
 @asynccontextmanager

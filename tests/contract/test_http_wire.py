@@ -46,7 +46,7 @@ class Server:
 
     async def ready(self) -> None:
         async with httpx.AsyncClient(base_url=self.url) as client:
-            for _ in range(200):
+            for _ in range(1200):
                 try:
                     if (await client.get("/readyz")).status_code == 200:
                         return
@@ -59,7 +59,11 @@ class Server:
     def end(self, number: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # an orphan would keep the database from being dropped
+            raise
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

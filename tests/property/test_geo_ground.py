@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import h3.api.basic_int as h3
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.cells import LEAF_RES, encode, parent
-from geo.cover import LEVELS, circle_cover
+from geo.cover import LEVELS, circle_cover, level
 from geo.fence import Circle
 from geo.index import FenceIndex
 from geo.match import match
-from geo.sphere import distance_m, pair_distance_m
+from geo.sphere import distance_m, pair_distance_m, units
 from tests.reference.geo_ground import edge_m, haversine_m, moved, pairs
 
 PENTAGONS = [h3.cell_to_latlng(cell) for res in (5, 7, 9, 11) for cell in h3.get_pentagons(res)]
@@ -89,25 +91,42 @@ def test_a_cover_never_under_includes_and_its_inside_is_sure(circle: Circle, see
 @settings(max_examples=150, deadline=None)
 @given(circles_, st.integers(0, 1 << 30))
 def test_the_farthest_leaves_of_an_inside_cell_lie_inside(circle: Circle, seed: int) -> None:
-    """Descend from inside cells to the leaves farthest out, from cells beside the cover to those farthest in."""
-    cover, dice, centre = circle_cover(circle), random.Random(seed), (circle.lat, circle.lng)
-    for cell in dice.sample(cover.inside.tolist(), min(3, len(cover.inside))):
-        assert max(_corner_distances(centre, _leaf(centre, cell, 1.0))) <= circle.radius_m
-    known = {*cover.inside.tolist(), *cover.edge.tolist()}
-    rim = [near for cell in cover.edge.tolist() for near in h3.grid_disk(cell, 1) if near not in known]
-    for cell in dice.sample(rim, min(60 if circle.radius_m <= 100.0 else 4, len(rim))):
-        assert min(_corner_distances(centre, _leaf(centre, cell, -1.0))) > circle.radius_m
+    cover, centre = circle_cover(circle), (circle.lat, circle.lng)
+    for cell in random.Random(seed).sample(cover.inside.tolist(), min(3, len(cover.inside))):
+        assert max(_rim_distances(centre, _leaf(centre, cell, 1.0))) <= circle.radius_m
+
+
+@pytest.mark.parametrize("radius_m", [0.5, 12.0, 28.0, 60.0, 100.0, 101.0, 400.0, 701.0, 4_900.0, 4_901.0, 50_000.0])
+@pytest.mark.parametrize("place", [(60.1699, 24.9384), (0.0, 180.0), (90.0, 0.0), *PENTAGONS[::12]])
+def test_no_cell_beside_a_cover_reaches_into_the_circle(place: tuple[float, float], radius_m: float) -> None:
+    """Circles around the corners of a cell, as far from its centre as can be; every cell beside the cover is tried."""
+    home = h3.latlng_to_cell(*place, level(radius_m))
+    for lat, lng in h3.cell_to_boundary(home)[:3]:
+        cover = circle_cover(Circle(1, lat, lng, radius_m))
+        known = {*cover.inside.tolist(), *cover.edge.tolist()}
+        beside = {near for cell in known for near in h3.grid_disk(cell, 1)} - known
+        for cell in beside:
+            assert min(_rim_distances((lat, lng), _leaf((lat, lng), cell, -1.0))) > radius_m
 
 
 def _leaf(centre: tuple[float, float], cell: int, sign: float) -> int:
+    """A leaf of the cell, as far from *centre* as descending greedily leads (sign -1: as near)."""
     while h3.get_resolution(cell) < LEAF_RES:
         children = h3.cell_to_children(cell)
         cell = max(children, key=lambda child: sign * haversine_m(*centre, *h3.cell_to_latlng(child)))
     return cell
 
 
-def _corner_distances(centre: tuple[float, float], cell: int) -> list[float]:
-    return [haversine_m(*centre, *corner) for corner in h3.cell_to_boundary(cell)]
+def _rim_distances(centre: tuple[float, float], cell: int) -> list[float]:
+    """Distances of the cell's corners and of the middles of its sides."""
+    corners = h3.cell_to_boundary(cell)
+    middles = [_middle(a, b) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
+    return [haversine_m(*centre, *point) for point in (*corners, *middles)]
+
+
+def _middle(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    x, y, z = (units(np.array([a[0], b[0]]), np.array([a[1], b[1]]))).sum(axis=0)
+    return math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(y, x))
 
 
 towns = st.tuples(places, st.lists(st.tuples(offsets_m, radii_m), max_size=12), st.integers(0, 1 << 30))

@@ -17,6 +17,7 @@ from engine.log.entries import Entry, EntryKind, Fact, Payload, PingBatch, Recla
 from engine.log.keys import PARTITIONS, SEQ_BITS
 from engine.matcher.decision import StepResult
 from engine.matcher.state import State
+from engine.matcher.step import step
 from geo.fence import Circle
 from offers.campaign import Campaign
 from offers.catalogue import CampaignRow, Catalogue
@@ -184,3 +185,27 @@ def told(result: StepResult) -> dict[str, Any]:
         "starved": result.starved,
         "low": result.low,
     }
+
+
+def run(log: Log, one: State | None = None) -> StepResult:
+    """What `step` finds in the whole log, beginning with *one* or a fresh state."""
+    return step(one or state(), log.entries, SNAPSHOTS)
+
+
+def arrival(row: int = 0) -> Log:
+    """The customer walks from the street into store 1."""
+    log = Log()
+    log.pings([row], "street")
+    log.wait(60_000)
+    log.pings([row], "one")
+    return log
+
+
+def campaigns(result: StepResult) -> list[int]:
+    """What was offered, in order."""
+    return [decision.campaign.id for decision in result.decisions]
+
+
+def reasons(result: StepResult, campaign_id: int) -> list[str]:
+    """Why a campaign was held back, each reason once."""
+    return [name for (id, name), n in result.tally.items() if id == campaign_id and n and name.startswith("reason.")]
