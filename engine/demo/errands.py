@@ -13,12 +13,14 @@ from engine.demo.chains import Chain
 from engine.demo.households import CURRENCY
 from engine.demo.people import Person
 from engine.demo.receipts import Books, instant
+from engine.demo.scene import Wanted
 from engine.demo.setup import Town
 from engine.demo.traffic import Traffic
 
-SEARCHES_S, PURCHASES_S = 0.25, 0.5
+SEARCHES_S, PURCHASES_S = 0.5, 0.5
 """Seconds between two searches, two purchases."""
 RADIUS_M = 800
+KEEN = 3
 
 
 class Errands:
@@ -29,19 +31,26 @@ class Errands:
         self._people = [person for person in people if person.allows_all]
         self._random = np.random.default_rng((seed, 4))
 
-    async def run(self, words: Sequence[str], books: Books) -> None:
-        """Until cancelled; *words* is what people search for."""
+    async def run(self, wanted: Sequence[Wanted], books: Books) -> None:
+        """Until cancelled; *wanted* is what people search for."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._search_on(words))
+            tasks.create_task(self._search_on(wanted))
             tasks.create_task(self._buy_on(books))
 
-    async def _search_on(self, words: Sequence[str]) -> None:
+    async def _search_on(self, wanted: Sequence[Wanted]) -> None:
+        """In turn somebody anywhere in town, and somebody keen who asks again and again at a shop's door (caps)."""
+        keen = [person for person in self._people if person.part == "rider"][:KEEN]
         while True:
-            person, phrase = self._somebody(), words[int(self._random.integers(len(words)))]
-            place = {"lat": self._traffic.lat_deg[person.phone], "lng": self._traffic.lng_deg[person.phone]}
-            query = urlencode({"q": phrase, "radius_m": RADIUS_M, "customer": person.id, **place})
-            await self._town.app.ask("GET", f"/v1/search?{query}")
+            one, person = wanted[int(self._random.integers(len(wanted)))], self._somebody()
+            lat_deg, lng_deg = self._traffic.lat_deg[person.phone], self._traffic.lng_deg[person.phone]
+            await self._search(person, one.words, float(lat_deg), float(lng_deg))
+            regular = keen[int(self._random.integers(len(keen)))]
+            await self._search(regular, one.words, one.shop.lat_deg, one.shop.lng_deg)
             await asyncio.sleep(SEARCHES_S)
+
+    async def _search(self, person: Person, words: str, lat_deg: float, lng_deg: float) -> None:
+        place = {"lat": lat_deg, "lng": lng_deg, "radius_m": RADIUS_M}
+        await self._town.app.ask("GET", f"/v1/search?{urlencode({'q': words, 'customer': person.id} | place)}")
 
     async def _buy_on(self, books: Books) -> None:
         chains = [chain for chain, rows in books.prices.items() if rows]

@@ -54,7 +54,7 @@ def held(found: Evidence) -> dict[str, int]:
 def latency_ms(found: Evidence) -> dict[str, Any]:
     """From a phone's report to the push at the stand-in, for offers made on entering a fence; all in engine time.
 
-    `stages` are the medians of its parts: report to log, log to decision, decision to push. None where there is no push.
+    `stages` are the medians of its parts: report to log, log to decision, decision to push. None without a push.
     """
     first: dict[str, int] = {}
     for arrival in found.accepted:

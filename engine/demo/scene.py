@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.demo.campaigns import NOTICE as CAMPAIGNS_NOTICE
 from engine.demo.campaigns import Placed, campaigns, live_places
 from engine.demo.chains import NOTICE as CHAINS_NOTICE
+from engine.demo.chains import store_code
 from engine.demo.city import NOTICE as CITY_NOTICE
 from engine.demo.city import City, Shop, read_city
 from engine.demo.households import read_households
@@ -34,8 +35,16 @@ _WORD = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Words to search for, and a shop that answers with an offer."""
+
+    words: str
+    shop: Shop
+
+
+@dataclass(frozen=True)
 class Scene:
-    """`live` are the places of the campaigns, `words` what people search for."""
+    """`live` are the places of the campaigns, `searches` what people look for."""
 
     city: City
     streets: Streets
@@ -45,7 +54,7 @@ class Scene:
     placed: Sequence[Placed]
     walkers: Walkers
     rides: Rides
-    words: Sequence[str]
+    searches: Sequence[Wanted]
     replay: Replay | None
 
 
@@ -74,7 +83,7 @@ def scene(phones: int, seed: int, now_ms: int, track: Path | None = None) -> Sce
         placed,
         Walkers(aims, phones, PERIOD_S, seed),
         rides(aims, len(live), couriers, guest=GUEST if replay is None else None),
-        _words(placed),
+        searched(placed, city),
         replay,
     )
 
@@ -88,8 +97,12 @@ def readable(hours: str) -> bool:
     return True
 
 
-def _words(placed: Sequence[Placed]) -> list[str]:
-    """Two words of each category that a search campaign answers, as somebody might type them."""
-    searched = [one.campaign.search for one in placed if one.campaign.search is not None]
-    phrases = {" ".join(_WORD.findall(category.lower())[:2]) for terms in searched for category in terms.categories}
-    return sorted(phrases)
+def searched(placed: Sequence[Placed], city: City) -> list[Wanted]:
+    """What each search campaign answers, as somebody might type it, and where its first shop is."""
+    shops = {store_code(shop): shop for shop in city.shops}
+    found = []
+    for campaign in (one.campaign for one in placed if one.campaign.search is not None):
+        assert campaign.search is not None
+        for category in campaign.search.categories:
+            found.append(Wanted(" ".join(_WORD.findall(category.lower())[:2]), shops[campaign.stores[0]]))
+    return found

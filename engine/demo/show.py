@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from engine.postgres import queries
 from engine.postgres.pool import ENGINE, connect
 from engine.settings import Settings
 
+REFUSED = 'candlemaker_http_pings_refused_total{reason="no_consent"'
 SERVERS = "PostgreSQL, Valkey, API, matchers, sender"
 DRAIN_S, STILL_S = 45.0, 1.0
 GUARDS_S = 60.0
@@ -48,6 +49,8 @@ class Options:
     seed: int
     port: int
     replay: Path | None = None
+    began_s: float = field(default_factory=time.time)
+    """When the command was given, wall time."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ async def _require_empty(on: Stage) -> None:
 async def perform(show: Show, stop: asyncio.Event, beside: list[Coroutine[Any, Any, None]]) -> None:
     """Traffic until its time is over or *stop* is set, then the drain; *beside* (screen, page) runs all the while."""
     arriving = [show.phones.run(show.tills.carry), *_streams(show), *beside]
-    going = [show.traffic.run(), show.errands.run(show.scene.words, show.scene.books)]
+    going = [show.traffic.run(), show.errands.run(show.scene.searches, show.scene.books)]
     if show.scene.replay is None:
         going.append(show.guards.run(show.seconds or GUARDS_S))
     async with together(arriving):
@@ -188,6 +191,13 @@ async def _drain(show: Show) -> None:
         await connection.close()
 
 
+async def refused_at_the_door(admin: Caller) -> int:
+    """Pings of customers without consent that the API refused: counted by the API itself, in no table."""
+    answer = await admin.ask("GET", "/metrics")
+    lines = (line for line in answer.body.decode().splitlines() if line.startswith(REFUSED))
+    return sum(round(float(line.rpartition(" ")[2])) for line in lines)
+
+
 async def result(show: Show) -> Result:
     """Everything read back and judged."""
     connection = await connect(show.stage.settings, ENGINE)
@@ -195,12 +205,16 @@ async def result(show: Show) -> Result:
         found = await gather(connection, show.stage.ledger, show.tills.shown.twice)
     finally:
         await connection.close()
-    return judged(show, found)
+    door = await refused_at_the_door(show.town.admin)
+    played = judged(show, found)
+    played.numbers["tried"]["pings_refused_without_consent"] = door
+    return played
 
 
 def judged(show: Show, found: Evidence) -> Result:
     """The report with what only the demo knows, and all for which the run fails."""
     numbers = report(found)
+    numbers["first_coupon_s"] = _first_coupon_s(show, found)
     numbers["tried"] = _tried(show, found)
     if show.scene.replay is None:
         return Result(numbers, [*numbers["violations"], *shortfalls(numbers)])
@@ -209,6 +223,12 @@ def judged(show: Show, found: Evidence) -> Result:
     numbers["replay"] = {"said": show.scene.replay.said, "coupons": won}
     failures = [] if won else ["the replayed track won no coupon"]
     return Result(numbers, [*numbers["violations"], *failures])
+
+
+def _first_coupon_s(show: Show, found: Evidence) -> float | None:
+    """From the command to the first push at the stand-in; the stage's clock is wall time and an offset."""
+    began_ms = show.options.began_s * 1000 + show.stage.clock.offset_ms
+    return round((found.accepted[0].at_ms - began_ms) / 1000, 1) if found.accepted else None
 
 
 def _tried(show: Show, found: Evidence) -> dict[str, Any]:

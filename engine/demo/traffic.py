@@ -74,7 +74,7 @@ class Traffic:
     def _slot(self, slot: int, start_ms: int) -> None:
         """One quarter of a second: the phones whose turn it is."""
         now_ms = self._clock.now_ms()
-        rows = self._walkers_report(slot % SLOTS, now_ms)
+        rows = self._walkers_report(slot % SLOTS)
         if slot % round(RIDERS_S / SLOT_S) == 0:
             rows += self._riders_report(now_ms, (now_ms - start_ms) / 1000)
             rows += self.extra()
@@ -82,8 +82,9 @@ class Traffic:
         for start in range(0, len(rows), MOST_ROWS):
             self._send(rows[start : start + MOST_ROWS])
 
-    def _walkers_report(self, turn: int, now_ms: int) -> list[Report]:
-        pings = self._walkers.tick(now_ms)
+    def _walkers_report(self, turn: int) -> list[Report]:
+        pings = self._walkers.tick(self._clock.now_ms())
+        now_ms = self._clock.now_ms()  # the walk's own arithmetic is no part of a ping's way
         self.lat_deg[self._walking] = pings.lat_deg[self._walking]
         self.lng_deg[self._walking] = pings.lng_deg[self._walking]
         due = np.flatnonzero((pings.phone % SLOTS == turn) & self._walking)

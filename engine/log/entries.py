@@ -59,6 +59,10 @@ class PingBatch:
         """The pings at *rows*, in that order."""
         return PingBatch(*(getattr(self, name)[rows] for name, _ in COLUMNS))
 
+    def cut(self, first: int, end: int) -> PingBatch:
+        """Pings *first* to *end*, exclusive, as views."""
+        return PingBatch(*(getattr(self, name)[first:end] for name, _ in COLUMNS))
+
     @classmethod
     def join(cls, batches: list[PingBatch]) -> PingBatch:
         """One batch after the other."""

@@ -1,23 +1,43 @@
 #!lua name=candlemaker
 
--- append(KEYS log, meta; ARGV bound_bytes, kind, payload[, epoch]) -> entry id
+-- One entry into one log; answers its id, or why not ('NOLOG …', 'FULL …').
 -- Refuses when the log has no epoch yet (its owner has not opened it), when it is not the log the caller means, or
 -- when it is at its bound; never trims, for trimming here would drop entries nobody has read. `c` is the running
 -- total, so that trimming knows its bytes.
-local function append(keys, argv)
-    local known = redis.call('HMGET', keys[2], 'epoch', 'total', 'base')
-    if not known[1] or (argv[4] and argv[4] ~= known[1]) then
-        return redis.error_reply('NOLOG the log has not been opened by its owner')
+local function append_one(log, meta, bound, kind, payload, epoch)
+    local known = redis.call('HMGET', meta, 'epoch', 'total', 'base')
+    if not known[1] or (epoch and epoch ~= known[1]) then
+        return nil, 'NOLOG the log has not been opened by its owner'
     end
-    local size = #argv[3] + 64
-    local total = tonumber(known[2] or '0') + size
-    local bound = tonumber(argv[1])
+    local total = tonumber(known[2] or '0') + #payload + 64
     if bound > 0 and total - tonumber(known[3] or '0') > bound then
-        return redis.error_reply('FULL the log is at its bound')
+        return nil, 'FULL the log is at its bound'
     end
-    local id = redis.call('XADD', keys[1], '*', 'k', argv[2], 'v', argv[3], 'c', string.format('%.0f', total))
-    redis.call('HSET', keys[2], 'total', string.format('%.0f', total))
-    return id
+    local text = string.format('%.0f', total)
+    local id = redis.call('XADD', log, '*', 'k', kind, 'v', payload, 'c', text)
+    redis.call('HSET', meta, 'total', text)
+    return id, nil
+end
+
+-- append(KEYS log, meta; ARGV bound_bytes, kind, payload[, epoch]) -> entry id
+local function append(keys, argv)
+    local id, why = append_one(keys[1], keys[2], tonumber(argv[1]), argv[2], argv[3], argv[4])
+    return id or redis.error_reply(why)
+end
+
+-- append_all(KEYS log, meta, log, meta, …; ARGV bound_bytes, kind, payload, kind, payload, …) -> place, why, …
+-- A group of the API's entries in one call: a command and an answer cost the caller more than the append itself. Every
+-- entry is tried; what was refused is answered by its place (from 0) and in words.
+local function append_all(keys, argv)
+    local bound, refused = tonumber(argv[1]), {}
+    for n = 1, #keys / 2 do
+        local _, why = append_one(keys[2 * n - 1], keys[2 * n], bound, argv[2 * n], argv[2 * n + 1])
+        if why then
+            refused[#refused + 1] = n - 1
+            refused[#refused + 1] = why
+        end
+    end
+    return refused
 end
 
 -- open(KEYS log, meta, chunks, head; ARGV epoch) : a new, empty log under a new name
@@ -75,6 +95,7 @@ local function checkpoint(keys, argv)
 end
 
 redis.register_function('candlemaker_append', append)
+redis.register_function('candlemaker_append_all', append_all)
 redis.register_function('candlemaker_open', open)
 redis.register_function('candlemaker_claim', claim)
 redis.register_function('candlemaker_chunk', chunk)

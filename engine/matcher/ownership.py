@@ -1,6 +1,6 @@
 """Who tries to own which partition: advisory locks on one dedicated session, shared evenly among the matchers.
 
-A matcher that is paused or cut off loses its session after eight seconds without a word, and its locks with it.
+A matcher that is paused or cut off loses its session after five seconds without a word, and its locks with it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ TENANT: Role = "candlemaker_tenant"
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
 _IDLE_IN_TRANSACTION_MS = 5_000  # a process paused in mid-transaction holds rows that its replacement needs
-_OWNER_IDLE_MS = 8_000  # a paused owner loses its session, and with it the advisory lock, after this
+_OWNER_IDLE_MS = 5_000  # a paused owner loses its session, and with it the advisory lock, after this
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -67,7 +67,7 @@ async def connect(
 async def connect_owner(settings: Settings) -> asyncpg.Connection:
     """The matcher's own connection, which holds its advisory locks.
 
-    Never pooled: a pool's release runs `pg_advisory_unlock_all()`. The server ends it after 8 s without a
+    Never pooled: a pool's release runs `pg_advisory_unlock_all()`. The server ends it after 5 s without a
     statement, so that a paused owner is replaced; its owner must speak at least every few seconds.
     """
     idle = str(_OWNER_IDLE_MS)

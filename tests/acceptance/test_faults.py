@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import pytest
@@ -106,6 +106,7 @@ async def test_a_paused_matcher_is_replaced_and_writes_nothing_when_it_wakes(
 async def test_loss_of_all_valkey_data(world: World, promised: Acknowledged) -> None:
     """Nobody knows any more who is where: caps and coupons stand, and a first fix inside a fence proves no arrival."""
     known, new = promised.walked[:20], await world.people(40)
+    again = await _twice(world)
     async with flowing(world, promised, PEOPLE):
         pass
     names = dict(await world.ask("SELECT p, log_epoch FROM partition"))
@@ -126,7 +127,25 @@ async def test_loss_of_all_valkey_data(world: World, promised: Acknowledged) -> 
     await world.pings(known + new, SHOP)
     await world.settled()
     promised.walked += new  # now they have arrived; those known before have had theirs
+    await again()
     await judge(world, promised, repeats=True)
+
+
+async def _twice(world: World) -> Callable[[], Awaitable[None]]:
+    """People come to a campaign that allows two coupons; the answer repeats their reports word for word, as a backend
+    does that is not sure of them, and no cap forbids a second coupon then: only the ids do."""
+    number = await start(world, "twice", campaign("twice", "corner", 64_000, cap={"coupons": 2, "per_days": 1}))
+    people = await world.people(20)
+    reports = [(STREET, now(-2)), (CORNER, now(-1))]
+
+    async def report() -> None:
+        for place, at in reports:
+            await world.pings(people, place, at)
+        await world.settled()
+        assert len(await _of(world, number)) == len(people)
+
+    await report()
+    return report
 
 
 async def test_kill_9_of_a_matcher(world: World, promised: Acknowledged) -> None:

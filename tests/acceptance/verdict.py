@@ -16,6 +16,11 @@ SLACK_MS = 500
 FORBIDDEN = {
     "two decisions for one occasion": """
         SELECT customer, campaign, occasion FROM decision GROUP BY 1, 2, 3 HAVING count(*) > 1""",
+    "two decisions for one event": """
+        SELECT customer, event_at FROM decision WHERE trigger <> 'dwell' GROUP BY 1, 2 HAVING count(*) > 1""",
+    "a position, an epoch or a fact count that went back": """
+        SELECT p FROM witness
+        WHERE same_log AND position < was_position OR epoch < was_epoch OR fact_seq < was_fact_seq""",
     "more coupons than the cap": """
         SELECT d.customer, d.campaign FROM decision d JOIN campaign c ON c.id = d.campaign WHERE NOT d.refunded
         GROUP BY 1, 2, c.spec HAVING count(*) > (c.spec -> 'cap' ->> 'coupons')::int""",

@@ -26,7 +26,7 @@ from redis.backoff import ConstantBackoff
 from engine.errors import ServerError
 from engine.log.entries import EntryKind, Switch, decode
 from engine.log.keys import PARTITIONS, head_key, log_key, position_of
-from engine.postgres.pool import ENGINE, LOST, open_pool
+from engine.postgres.pool import ENGINE, LOST, connect, open_pool
 from engine.settings import Settings
 from engine.standin.server import StandIn, serving
 from engine.supervise import Stack
@@ -99,9 +99,9 @@ class World:
             await asyncio.sleep(0.05)
         return time.monotonic() - began
 
-    async def pings(self, customers: list[str], place: tuple[float, float]) -> None:
-        """Acknowledged positions of *customers* at *place*, now by the phones' clocks."""
-        at = now()
+    async def pings(self, customers: list[str], place: tuple[float, float], at: str = "") -> None:
+        """Acknowledged positions of *customers* at *place*, now by the phones' clocks unless *at* says when."""
+        at = at or now()
         rows = [{"customer": one, "lat": place[0], "lng": place[1], "accuracy_m": 8.0, "at": at} for one in customers]
         answer = await self.acked("POST", "/v1/pings", "app", {"pings": rows})
         assert answer.status_code == 202, answer.text
@@ -249,7 +249,25 @@ async def _closed(world: World) -> None:
         world.database.terminate()
 
 
+WITNESS = """
+    CREATE TABLE witness (p smallint, epoch bigint, was_epoch bigint, position bigint, was_position bigint,
+                          fact_seq bigint, was_fact_seq bigint, same_log boolean);
+    CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO public.witness VALUES (NEW.p, NEW.epoch, OLD.epoch, NEW.position, OLD.position,
+                                           NEW.fact_seq, OLD.fact_seq, NEW.log_epoch = OLD.log_epoch);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER bear_witness AFTER UPDATE ON partition FOR EACH ROW EXECUTE FUNCTION bear_witness();
+    GRANT SELECT ON witness TO candlemaker_engine;
+"""
+"""The database itself notes every move of a partition: a zombie's write is seen, however soon it is overwritten."""
+
+
 async def _furnish(world: World) -> None:
+    owner = await connect(world.stack.settings)
+    await owner.execute(WITNESS)
+    await owner.close()
     world.keys["admin"] = (world.stack.settings.data / "admin.key").read_text().strip()
     made = await world.good("POST", "/v1/retailers", "admin", {"name": "Candles", "currency": "EUR"})
     for scope in ("app", "retailer", "till"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,8 @@ class Owner:
     recovery: Recovery
     cycle: Cycle
     writer: LogWriter
+    began_ms: int = field(default_factory=Clock().now_ms)
+    """When the test began; reports are dated from here on."""
 
     async def take(self) -> Owned:
         """Own partition P from now on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -19,7 +18,6 @@ from engine.settings import Settings
 from tests.contract.matcher_rig import Owner, Scissors, furnish, owner, rows
 from tests.reference.matcher_world import P, number
 
-AT_MS = time.time_ns() // 1_000_000
 WRITTEN = {
     "decisions": "SELECT customer, campaign, trigger FROM decision ORDER BY 1",
     "coupons": "SELECT customer FROM coupon ORDER BY 1",
@@ -64,8 +62,8 @@ async def position(settings: Settings) -> int:
 
 async def arrive(one: Owner) -> None:
     """Customer 0 walks from the street to store 1; both reports are in the log."""
-    await one.pings([0], "street", AT_MS)
-    await one.pings([0], "one", AT_MS + 5)
+    await one.pings([0], "street", one.began_ms)
+    await one.pings([0], "one", one.began_ms + 5)
 
 
 async def test_a_ping_becomes_a_coupon(world: Settings, pair: tuple[Owner, Owner]) -> None:
@@ -96,7 +94,7 @@ async def test_an_owner_that_was_replaced_before_any_decision_does_not_move_the_
     zombie, heir = pair
     await zombie.take()
     await heir.take()
-    await heir.pings([0], "street", AT_MS)
+    await heir.pings([0], "street", heir.began_ms)
     await zombie.cycle.turn()
     before = await position(world)
     await zombie.cycle.flush([P])
@@ -142,7 +140,7 @@ async def test_the_wire_is_cut_in_mid_commit(world: Settings, tmp_path: Path) ->
         assert await written(world) == ONE_COUPON, "it is committed"
         again = await one.take()
         assert again.state.position == again.committed == await position(world)
-        await one.pings([0], "one", AT_MS + 10)
+        await one.pings([0], "one", one.began_ms + 10)
         await one.cycle.turn()
         await one.cycle.flush([P])
         assert await written(world) == ONE_COUPON
@@ -152,10 +150,10 @@ async def test_what_was_not_committed_is_decided_by_the_next_owner(world: Settin
     """Checkpointed on the street, entered the shop, died: presence comes back, and the arrival counts."""
     first, second = pair
     await first.take()
-    await first.pings([0], "street", AT_MS)
+    await first.pings([0], "street", first.began_ms)
     await first.cycle.turn()
     await first.cycle.drain()
-    await first.pings([0], "one", AT_MS + 5)
+    await first.pings([0], "one", first.began_ms + 5)
     owned = await second.take()
     assert owned.state.presence.position(0) is not None, "the checkpoint was read"
     await second.cycle.turn()
@@ -170,8 +168,8 @@ async def test_a_takeover_replays_what_is_committed_but_not_checkpointed(
     await arrive(first)
     await first.cycle.turn()
     owned = await second.take()
-    assert [visit.since_ms for visit in owned.state.presence.visits(0)] == [AT_MS + 5]
-    await second.pings([0], "one", AT_MS + 10)
+    assert [visit.since_ms for visit in owned.state.presence.visits(0)] == [first.began_ms + 5]
+    await second.pings([0], "one", second.began_ms + 10)
     await second.cycle.turn()
     await second.cycle.flush([P])
     assert await written(world) == ONE_COUPON
@@ -190,7 +188,7 @@ async def test_a_lost_log_is_noticed_and_reports_that_come_again_double_nothing(
     one.cycle.drop({P}, "test")
     new = await one.take()
     assert new.log_epoch != old.log_epoch
-    assert new.state.reset_until_ms > AT_MS
+    assert new.state.reset_until_ms > one.began_ms
     await arrive(one)  # the phone repeats what it was not sure of
     await one.cycle.turn()
     await one.cycle.flush([P])
@@ -251,4 +249,4 @@ async def test_a_log_with_a_hole_behind_the_checkpoint_counts_as_lost(
     await one.cycle.drain()
     assert (await pair[1].take()).state.reset_until_ms == 0, "with its checkpoint it is whole"
     await one.client.hdel(head_key(P), "position")
-    assert (await pair[0].recovery.take_over(P)).state.reset_until_ms > AT_MS
+    assert (await pair[0].recovery.take_over(P)).state.reset_until_ms > one.began_ms

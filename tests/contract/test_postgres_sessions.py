@@ -68,7 +68,7 @@ async def test_a_tenant_sees_and_writes_only_its_own(settings: Settings, pool: A
 
 async def test_the_owner_loses_its_lock_with_its_session(settings: Settings) -> None:
     owner, rival = await connect_owner(settings), await connect_owner(settings)
-    assert await owner.fetchval("SHOW idle_session_timeout") == "8s"
+    assert await owner.fetchval("SHOW idle_session_timeout") == "5s"
     assert await owner.fetchval("SELECT current_user") == ENGINE
     await owner.execute("SELECT pg_advisory_lock(1)")
     assert await rival.fetchval("SELECT pg_try_advisory_lock(1)") is False
