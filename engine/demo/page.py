@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Page:
     async def _events(self, _: Request) -> Response:
         return StreamingResponse(self._tell(), media_type="text/event-stream", headers=HEADERS)
 
-    async def _tell(self) -> AsyncIterator[bytes]:
+    async def _tell(self) -> AsyncGenerator[bytes, None]:
         yield b"retry: 1000\n\n" + self._event
         while self._open:
             await self._turn.wait()

@@ -95,9 +95,9 @@ async def _tell(call: Call, ids: list[str]) -> None:
     """Publish the changed ids. A failure is no failure of the call: whoever missed it has lost its wire too."""
     try:
         async with asyncio.timeout(PUBLISH_S):
-            pipe = call.services.valkey.pipeline(transaction=False)
-            for one in ids:
-                pipe.publish(DIRECTORY_CHANNEL, one)
-            await pipe.execute()
+            async with call.services.valkey.pipeline(transaction=False) as pipe:
+                for one in ids:
+                    pipe.publish(DIRECTORY_CHANNEL, one)
+                await pipe.execute()
     except (RedisError, OSError, TimeoutError) as error:
         log.warning("consent.untold", error=type(error).__name__)

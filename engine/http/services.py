@@ -46,8 +46,8 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         with contextlib.suppress(Exception):  # the writer loads its functions again when it finds them missing
             await writer.open()
         directory, wakes = Directory(in_postgresql(pools.engine)), Wakes()
-        watch = asyncio.create_task(Watch(valkey, directory, wakes).run())
-        stack.push_async_callback(_cancel, watch)
+        watch = Watch(valkey, directory, wakes)
+        stack.push_async_callback(watch.close, asyncio.create_task(watch.run()))
         yield Services(
             settings=settings,
             clock=Clock(settings.clock_offset_ms),
@@ -71,9 +71,3 @@ async def _pool(stack: AsyncExitStack, settings: Settings, role: Any, most: int)
     pool = await open_pool(settings, role, 1, most)
     stack.push_async_callback(pool.close)
     return pool
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

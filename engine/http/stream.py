@@ -16,6 +16,7 @@ import msgspec
 from engine.http.call import Call, Streamed
 from engine.http.inbox import PAGE, messages
 from engine.http.problems import Problem
+from engine.http.tasks import put_away
 from engine.postgres.pool import LOST
 
 HEARTBEAT_S = 15.0
@@ -53,9 +54,7 @@ class Stream(Streamed):
             try:
                 await self._run(send, leaving)
             finally:
-                leaving.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await leaving
+                await put_away(leaving)
             with contextlib.suppress(OSError, RuntimeError):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 

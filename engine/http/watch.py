@@ -7,13 +7,13 @@ and wakes every stream, and a ping each 100 ms finds a wire that is silently dea
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 
 from engine.directory.directory import Directory
+from engine.http.tasks import put_away
 from engine.http.wakes import Wakes
 from engine.log.keys import DIRECTORY_CHANNEL, INBOX_CHANNEL
 from engine.log.valkey import RedisError
@@ -27,16 +27,23 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """One connection a process; `run` until cancelled."""
+    """One connection a process; `run` until `close`."""
 
     def __init__(self, client: Redis, directory: Directory, wakes: Wakes) -> None:
         self._client = client
         self._directory = directory
         self._wakes = wakes
+        self._closing = False
+
+    async def close(self, task: asyncio.Task[None]) -> None:
+        """End *task*, which runs us, at the next pong: a connection cancelled in mid-connect is never closed."""
+        self._closing = True
+        await asyncio.wait({task}, timeout=DEAD_S)
+        await put_away(task)
 
     async def run(self) -> None:
         """Subscribe, listen, and begin again whenever the wire breaks."""
-        while True:
+        while not self._closing:
             try:
                 await self._listen()
             except (RedisError, OSError, TimeoutError) as error:
@@ -53,13 +60,11 @@ class Watch:
             await pubsub.subscribe(DIRECTORY_CHANNEL, INBOX_CHANNEL)
             pinging = asyncio.create_task(self._ping(pubsub))
             try:
-                while True:
+                while not self._closing:
                     async with asyncio.timeout(DEAD_S):
                         self._take(await pubsub.get_message(timeout=None))
             finally:
-                pinging.cancel()
-                with contextlib.suppress(asyncio.CancelledError, RedisError, OSError):
-                    await pinging
+                await put_away(pinging)
 
     async def _ping(self, pubsub: Any) -> None:
         while True:

@@ -81,8 +81,9 @@ async def server(world: World) -> AsyncIterator[Server]:
     try:
         await one.ready()
         yield one
+        assert await asyncio.to_thread(one.end) == 0, one.log.read_text()
     finally:
-        one.end()
+        await asyncio.to_thread(one.end, signal.SIGKILL)
 
 
 async def raw(server: Server, sent: bytes, patience_s: float = 15.0, endless: bytes = b"") -> bytes:
@@ -309,4 +310,4 @@ async def test_sigterm_drains(world: World) -> None:
         assert await asyncio.to_thread(one.process.wait, 20) == 0, one.log.read_text()
         assert "api.stopped" in one.log.read_text()
     finally:
-        one.end(signal.SIGKILL)
+        await asyncio.to_thread(one.end, signal.SIGKILL)

@@ -86,7 +86,7 @@ def with_arrival(extra: Arrival) -> Callable[[Evidence], Evidence]:
 
 def with_decision(number: int, **changes: Any) -> Callable[[Evidence], Evidence]:
     return lambda found: replace(
-        found, decisions={**found.decisions, f"d{number}": found.decisions[f"d{number}"] | changes}
+        found, decisions={**found.decisions, f"d{number}": {**found.decisions[f"d{number}"], **changes}}
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import math
@@ -27,6 +28,7 @@ from engine.http.params import parse_query
 from engine.http.pings import REASONS, Ping, Pings, column, columns, decode_pings, judge, judge_one
 from engine.http.problems import MOST_FAULTS, TITLES, Fault, Problem
 from engine.http.searches import SearchQuery
+from engine.http.tasks import put_away
 from engine.http.wakes import MOST_A_CUSTOMER, Wakes
 from engine.http.wire import Page, Refusal, from_ms, to_ms
 from geo.sphere import distance_m
@@ -332,3 +334,20 @@ def test_times_survive_the_way_through_milliseconds() -> None:
 
 def test_every_problem_is_a_client_error_but_two() -> None:
     assert {status for status, _ in TITLES.values() if status >= 500} == {500, 503}
+
+
+async def test_a_task_that_swallows_its_cancellation_is_put_away() -> None:
+    swallowed: list[int] = []
+
+    async def stubborn() -> None:
+        while len(swallowed) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.append(1)
+        raise ValueError("last words")
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await put_away(task)
+    assert task.done() and len(swallowed) == 2
