@@ -114,12 +114,11 @@ class Keeper:
     async def _take_up_to(self, share: int) -> None:
         if len(self._cycle.owned) < share:
             await self._stream.prepare()
-        for p in range(PARTITIONS):
-            if p in self._cycle.owned:
-                continue
-            mine = p in self._ownership.held
-            if mine or (len(self._ownership.held) < share and await self._ownership.try_lock(p)):
-                await self._take(p)
+        for p in set(range(PARTITIONS)) - self._ownership.held:
+            if len(self._ownership.held) < share:
+                await self._ownership.try_lock(p)
+        # Side by side: a takeover mostly waits for the two servers, and every partition's pings wait for it.
+        await asyncio.gather(*(self._take(p) for p in self._ownership.held - self._cycle.owned.keys()))
 
     async def _append(self, entries: Sequence[OwnEntry]) -> None:
         """Append to the partitions' logs; one whose log is gone is dropped, and taken anew with a new log."""
