@@ -104,6 +104,7 @@ CREATE TABLE store (
     updated_at    timestamptz NOT NULL DEFAULT candlemaker_now(),
     CONSTRAINT store_code_is_unique UNIQUE (retailer, code)
 );
+CREATE INDEX store_position ON store (lat, lng) WHERE NOT closed;   -- a search's bounding box
 
 CREATE TABLE product (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
