@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
+import structlog
 
 from engine.embedded.servers import EmbeddedServers
 from engine.errors import ServerError
@@ -29,6 +30,13 @@ from engine.postgres.pool import connect
 from engine.settings import Settings
 
 _missing: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """A test that runs a command in this process leaves its log configuration to no other."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from engine.log.keys import PARTITIONS
+from engine.postgres.pool import connect
 from tests.acceptance.bodies import CORNER, SHOP, STREET, campaign, fresh, now
 from tests.acceptance.traffic import Acknowledged, flowing
 from tests.acceptance.verdict import judge
@@ -31,6 +33,7 @@ pytestmark = [
 PEOPLE = 400
 MOVED_S = 15.0
 STOP_MS = 1_000
+CUTS = 4
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -101,6 +104,35 @@ async def test_a_paused_matcher_is_replaced_and_writes_nothing_when_it_wakes(
         await traffic.some(12)
         await world.shared_by(2)  # it comes back as a new owner, by the front door
     await judge(world, promised, repeats=True)
+
+
+async def test_an_owner_cut_off_from_its_locks_writes_nothing_more(world: World, promised: Acknowledged) -> None:
+    """Its session ends and it does not know yet: where the other matcher is quicker, it goes on as a zombie, at full
+    speed. (A paused one finds its session dead before it finds anything else.)"""
+    await world.shared_by(2)
+    async with flowing(world, promised, 2 * PEOPLE) as traffic:
+        for _ in range(CUTS):
+            epochs = await _epochs(world)
+            mine = await _cut(world)
+            await world.until(partial(_raised, world, epochs, mine), "the partitions have new owners", MOVED_S)
+            await traffic.some(8)
+            await world.matched()
+    await judge(world, promised, repeats=True)
+
+
+async def _cut(world: World) -> list[int]:
+    """End the session that holds the lock of partition 0; the partitions whose locks it held."""
+    owners = await world.owned_by()
+    pid = owners[0]
+    superuser = await connect(world.stack.settings)
+    await superuser.execute("SELECT pg_terminate_backend($1)", pid)
+    await superuser.close()
+    return [p for p, owner in owners.items() if owner == pid]
+
+
+async def _raised(world: World, epochs: dict[int, int], partitions: list[int]) -> bool:
+    now_are = await _epochs(world)
+    return all(now_are[p] > epochs[p] for p in partitions) and len(await world.owned_by()) == PARTITIONS
 
 
 async def test_loss_of_all_valkey_data(world: World, promised: Acknowledged) -> None:
