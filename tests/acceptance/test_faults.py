@@ -57,7 +57,7 @@ async def test_kill_9(world: World, promised: Acknowledged, name: str) -> None:
 
 async def test_kill_9_of_the_sender(world: World, promised: Acknowledged) -> None:
     """What it held is taken over when its lease ends: sent again under the same tag, or found sent."""
-    async with flowing(world, promised, PEOPLE) as traffic:
+    async with flowing(world, promised, PEOPLE, counted=True) as traffic:
         await world.back("sender", world.stack.kill("sender", signal.SIGKILL))
         await traffic.some(12)
     await judge(world, promised, repeats=True)
@@ -90,7 +90,7 @@ async def test_a_paused_matcher_is_replaced_and_writes_nothing_when_it_wakes(
     world: World, promised: Acknowledged
 ) -> None:
     await world.shared_by(2)
-    async with flowing(world, promised, 3 * PEOPLE) as traffic:
+    async with flowing(world, promised, 3 * PEOPLE, counted=True) as traffic:
         epochs = await _epochs(world)
         world.stack.kill("matcher", signal.SIGSTOP)
         try:
@@ -110,7 +110,7 @@ async def test_an_owner_cut_off_from_its_locks_writes_nothing_more(world: World,
     """Its session ends and it does not know yet: where the other matcher is quicker, it goes on as a zombie, at full
     speed. (A paused one finds its session dead before it finds anything else.)"""
     await world.shared_by(2)
-    async with flowing(world, promised, 2 * PEOPLE) as traffic:
+    async with flowing(world, promised, 2 * PEOPLE, counted=True) as traffic:
         for _ in range(CUTS):
             epochs = await _epochs(world)
             mine = await _cut(world)
@@ -139,7 +139,7 @@ async def test_loss_of_all_valkey_data(world: World, promised: Acknowledged) -> 
     """Nobody knows any more who is where: caps and coupons stand, and a first fix inside a fence proves no arrival."""
     known, new = promised.walked[:20], await world.people(40)
     again = await _twice(world)
-    async with flowing(world, promised, PEOPLE):
+    async with flowing(world, promised, PEOPLE, counted=True):
         pass
     names = dict(await world.ask("SELECT p, log_epoch FROM partition"))
     shutil.rmtree(world.stack.settings.data / "valkey" / "appendonlydir")
@@ -181,7 +181,7 @@ async def _twice(world: World) -> Callable[[], Awaitable[None]]:
 
 
 async def test_kill_9_of_a_matcher(world: World, promised: Acknowledged) -> None:
-    async with flowing(world, promised, PEOPLE) as traffic:
+    async with flowing(world, promised, PEOPLE, counted=True) as traffic:
         epochs = await _epochs(world)
         world.stack.kill("matcher", signal.SIGKILL)
         await world.until(lambda: _owners(world, 1), "the other matcher owns every partition", MOVED_S)

@@ -158,9 +158,16 @@ def _taken(people: list[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def flowing(world: World, promised: Acknowledged, people: int) -> AsyncIterator[Traffic]:
-    """Traffic in mid-flight for the length of the block, then stopped; the world is settled afterwards."""
+async def flowing(
+    world: World, promised: Acknowledged, people: int, *, counted: bool = False
+) -> AsyncIterator[Traffic]:
+    """Traffic in mid-flight for the length of the block, then stopped; the world is settled afterwards.
+
+    *counted*: neither the API nor the log is harmed, so every report must have been counted exactly once, whoever
+    matched it: two owners of one partition that both write are found by this, for the ids hide what else they do."""
     traffic = Traffic(world, promised, await world.people(people))
+    await world.settled()
+    reported, matched = world.reported, await _matched(world)
     running = asyncio.create_task(traffic.run())
     try:
         await traffic.some(GROUP * 4)
@@ -170,3 +177,13 @@ async def flowing(world: World, promised: Acknowledged, people: int) -> AsyncIte
         traffic.stop()
         await running
     await world.settled()
+    if counted:
+        assert await _matched(world) - matched == world.reported - reported, "every report counts once"
+
+
+async def _matched(world: World) -> int:
+    """Pings that the matchers have counted, whatever they thought of them."""
+    sql = """SELECT coalesce(sum(n), 0)::bigint FROM tally
+             WHERE name IN ('ping.accepted', 'ping.duplicate', 'ping.late', 'ping.no_consent')"""
+    counted: int = await world.one(sql)
+    return counted

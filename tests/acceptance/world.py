@@ -46,9 +46,10 @@ class World:
     client: httpx.AsyncClient
     database: Any
     log: Redis
-    logs: Path
     keys: dict[str, str] = field(default_factory=dict, repr=False)
     campaigns: dict[str, int] = field(default_factory=dict)
+    reported: int = 0
+    """Pings acknowledged so far."""
 
     # ── doors ──
 
@@ -106,6 +107,7 @@ class World:
         answer = await self.acked("POST", "/v1/pings", "app", {"pings": rows})
         assert answer.status_code == 202, answer.text
         assert answer.json()["refused"] == [], answer.text
+        self.reported += len(customers)
 
     async def people(self, count: int) -> list[str]:
         """New customers with every consent and a phone each, known to the matchers."""
@@ -217,17 +219,17 @@ async def running() -> AsyncIterator[World]:
                 fcm_base_url=stand_in.address,
             )
             async with Stack(settings, ("matcher", "matcher-2", "sender", "api"), folder / "logs") as stack:
-                yield_to = await _opened(stack, stand_in, folder / "logs")
+                world = await _opened(stack, stand_in)
                 try:
-                    await _furnish(yield_to)
-                    yield yield_to
+                    await _furnish(world)
+                    yield world
                 finally:
-                    await _closed(yield_to)
+                    await _closed(world)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _opened(stack: Stack, stand_in: StandIn, logs: Path) -> World:
+async def _opened(stack: Stack, stand_in: StandIn) -> World:
     client = httpx.AsyncClient(base_url=stack.url, timeout=10.0, limits=httpx.Limits(max_connections=32))
     return World(
         stack=stack,
@@ -235,7 +237,6 @@ async def _opened(stack: Stack, stand_in: StandIn, logs: Path) -> World:
         client=client,
         database=await open_pool(stack.settings, ENGINE, 1, 4),
         log=Redis.from_url(stack.settings.redis_url, retry=Retry(ConstantBackoff(0.05), 200)),
-        logs=logs,
     )
 
 
@@ -295,5 +296,4 @@ async def start(world: World, name: str, body: dict[str, Any]) -> int:
 
 def _memory() -> str | None:
     memory = Path("/dev/shm")
-    large = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
-    return str(memory) if large else None
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > 2 << 30 else None
