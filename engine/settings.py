@@ -35,7 +35,6 @@ class Settings:
     fcm_service_account: str = _knob("", "path of a Firebase service-account file; empty: no push channel")
     fcm_base_url: str = _knob("https://fcm.googleapis.com", "where FCM messages go (a stand-in's address in tests)")
     log_bytes: int = _knob(64 << 20, "most bytes one partition's log may hold before the API answers 503")
-    log_age_s: int = _knob(900, "age after which matched log entries are trimmed")
     group_commit_ms: float = _knob(2.0, "longest wait of an accepted ping for company before it is appended")
     lease_s: int = _knob(30, "how long a sender may hold a message before another may take it")
     event_age_s: int = _knob(120, "a ping older than this makes no offer")

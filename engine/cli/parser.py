@@ -58,7 +58,7 @@ ENTRIES = (
         "Takes partitions nobody owns and matches their log. Start as many as you like: each partition has "
         "one owner, and a dead one is replaced within seconds.",
         "candlemaker matcher",
-        (*_SERVERS, "secrets", "log_age_s", "event_age_s", *_LOGS),
+        (*_SERVERS, "secrets", "event_age_s", *_LOGS),
     ),
     Entry(
         "sender",

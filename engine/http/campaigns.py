@@ -114,7 +114,7 @@ async def pause(call: Call) -> StoredCampaign:
 
 
 async def end(call: Call) -> StoredCampaign:
-    """Make no more offers; what is queued is still sent."""
+    """Make no more offers; what is queued is suppressed at its claim, as no push may go out for an ended campaign."""
     return await _move(call, await _locked(call), "end")
 
 

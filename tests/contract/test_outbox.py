@@ -178,13 +178,22 @@ async def test_an_unknown_outcome_keeps_the_coupon(pool: Any) -> None:
 
 
 async def test_two_channels_that_end_at_once_give_back_once(pool: Any) -> None:
-    """Whoever settles second sees what the first wrote, in whichever order they come."""
+    """Neither sees the other's end before it is committed, so the second waits for the first: else each would take the
+    other's message for alive, and nobody would give back."""
     push, inapp = await outbox(pool, "a").lease("fcm", 10), await outbox(pool, "b").lease("inapp", 10)
-    await asyncio.gather(
-        outbox(pool, "a").settle(ended(push, Status.FAILED)), outbox(pool, "b").settle(ended(inapp, Status.EXPIRED))
-    )
+    async with pool.acquire() as connection, connection.transaction():
+        await outbox(pool, "a")._settle(connection, ended(push, Status.FAILED))
+        second = asyncio.create_task(outbox(pool, "b").settle(ended(inapp, Status.EXPIRED)))
+        while not second.done() and not await _somebody_waits(pool):
+            await asyncio.sleep(0.01)
+    await second
     back = await given_back(pool)
     assert back["void"] == 2 and len(back["facts"]) == 2
+
+
+async def _somebody_waits(pool: Any) -> bool:
+    waits: bool = await pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    return waits
 
 
 async def test_a_redeemed_coupon_is_not_taken_back(pool: Any) -> None:

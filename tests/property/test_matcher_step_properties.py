@@ -85,7 +85,7 @@ def run(one: State, entries: Sequence[Entry]) -> StepResult:
     return step(one, entries, SNAPSHOTS) if entries else StepResult()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(HAPPENINGS, st.booleans())
 def test_step_agrees_with_its_slow_twin(happenings: list[Any], after_reset: bool) -> None:
     log = written(happenings, door=False, reset_until_ms=NOW_MS + 600_000 if after_reset else 0)
@@ -105,7 +105,7 @@ def _reasons(decision: Any) -> list[tuple[int, str]]:
     return [(held.campaign, held.reason.value) for held in decision.held]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(HAPPENINGS, st.lists(st.integers(0, 40), max_size=4))
 def test_a_log_may_be_cut_anywhere(happenings: list[Any], cuts: list[int]) -> None:
     entries = written(happenings, door=False).entries
@@ -129,7 +129,7 @@ def test_step_is_a_function(happenings: list[Any]) -> None:
     assert [encode(entry.payload) for entry in log.entries] == before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(HAPPENINGS, st.data())
 def test_recovery_equals_never_having_crashed(happenings: list[Any], data: st.DataObject) -> None:
     """Presence from a checkpoint, the rest from the tables as committed; replay without deciding up to there."""
@@ -170,7 +170,7 @@ def _from_tables(committed: State) -> State:
     return fresh
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(HAPPENINGS)
 def test_reports_that_come_again_decide_nothing(happenings: list[Any]) -> None:
     """Every ping entry delivered twice: the same decisions under the same ids, and each repetition is counted."""
