@@ -22,6 +22,9 @@ def frozen(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     memory-mapped array apart: everything that reaches a kernel from outside passes here, so each kernel has
     one signature.
     """
-    array = np.require(np.asarray(values), dtype=dtype, requirements=["C", "A"]).view()
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.carray:  # np.require is slow
+        array = values.view()
+    else:
+        array = np.require(np.asarray(values), dtype=dtype, requirements=["C", "A"]).view()
     array.flags.writeable = False
     return array

@@ -27,11 +27,16 @@ _DIGITS = 15
 
 def encode(lat: Floats, lng: Floats) -> Cells:
     """u8[n]: leaf cells of positions; `NO_CELL` where the position is not `valid`."""
-    cells = np.zeros(len(lat), np.uint64)
     good = valid(lat, lng)
-    found = map(h3.latlng_to_cell, lat[good].tolist(), lng[good].tolist(), repeat(LEAF_RES))
-    cells[good] = np.fromiter(found, np.uint64, int(good.sum()))
+    if good.all():
+        return _leaves(lat, lng)
+    cells = np.zeros(len(lat), np.uint64)
+    cells[good] = _leaves(lat[good], lng[good])
     return cells
+
+
+def _leaves(lat: Floats, lng: Floats) -> Cells:
+    return np.fromiter(map(h3.latlng_to_cell, lat.tolist(), lng.tolist(), repeat(LEAF_RES)), np.uint64, len(lat))
 
 
 def parent(cells: Cells, res: int) -> Cells:

@@ -59,12 +59,14 @@ def build(services: Services, routes: Sequence[Route] = ROUTES) -> Starlette:
     by_path: dict[str, list[Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, []).append(route)
-    listed: list[BaseRoute] = [_route(path, Endpoint(same, services)) for path, same in by_path.items()]
+    endpoints = {path: Endpoint(same, services) for path, same in by_path.items()}
+    listed: list[BaseRoute] = [_route(path, endpoint) for path, endpoint in endpoints.items()]
     app = Starlette(routes=listed)
     app.state.document = document(routes)
     app.router.redirect_slashes = False
     app.router.default = _not_found
-    app.middleware_stack = _Bounds(app.router)
+    fixed = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
+    app.middleware_stack = _Bounds(_Shortcut(fixed, app.router))
     return app
 
 
@@ -97,11 +99,27 @@ class _Bounds:
             await self._app(scope, receive, send)
 
 
+class _Shortcut:
+    """Paths without parameters by one look-up; the router tries one pattern after the other."""
+
+    def __init__(self, fixed: dict[str, Endpoint], router: ASGIApp) -> None:
+        self._fixed = fixed
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._fixed.get(scope["path"]) if scope["type"] == "http" else None
+        if endpoint is None:
+            await self._router(scope, receive, send)
+        else:
+            scope["path_params"] = {}
+            await endpoint(scope, receive, send)
+
+
 def _out_of_bounds(scope: Scope) -> Problem | None:
     if len(scope["path"]) > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
         return Problem("uri_too_long", f"at most {LONGEST_PATH} characters and {LONGEST_QUERY} of query")
     headers: list[Any] = scope["headers"]
-    if len(headers) > MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > LONGEST_HEADERS:
+    if len(headers) > MOST_HEADERS or len(b"".join(map(b"".join, headers))) > LONGEST_HEADERS:
         return Problem("headers_too_large", f"at most {MOST_HEADERS} headers of {LONGEST_HEADERS} bytes")
     return None
 

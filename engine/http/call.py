@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from redis.asyncio import Redis
 
 from engine.clock import Clock
 from engine.directory.directory import Directory
 from engine.embedded.secrets import Secrets
+from engine.http.deadline import Deadlines
 from engine.http.keys import KeyRing
 from engine.http.limits import Gate, RateLimit
 from engine.http.problems import Problem
@@ -51,11 +53,11 @@ class Services:
     guess_rate: RateLimit
     gate: Gate
     reserve_gate: Gate
+    deadlines: Deadlines = field(default_factory=Deadlines)
     ready: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls. `name` is what audits and idempotency keys say: `key:7` or `customer:112`."""
 
     scope: Scope
@@ -65,8 +67,7 @@ class Caller:
     expires_ms: int = 0
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One request, authorised and decoded. `retailer` is set where the route works on one."""
 
     services: Services
@@ -80,11 +81,10 @@ class Call:
     retailer: int = 0
     connection: Any = None
     single: bool = False
-    after_commit: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    after_commit: list[Callable[[], Awaitable[None]]] = []  # msgspec copies it
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer ready to be sent."""
 
     status: int

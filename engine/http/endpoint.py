@@ -6,9 +6,7 @@ wrong becomes a problem; nobody's mistake becomes a 5xx.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -18,7 +16,7 @@ from engine.http.body import CLOSE, read_body
 from engine.http.call import Call, Caller, Reply, Services, Streamed, retailer_of
 from engine.http.decode import decode
 from engine.http.idempotency import key_of, once
-from engine.http.limits import Gate, RateLimit
+from engine.http.limits import RateLimit
 from engine.http.metrics import Meter
 from engine.http.params import parse_query
 from engine.http.problems import Problem
@@ -50,7 +48,11 @@ class Endpoint:
             return
         began_s = time.perf_counter()
         more: list[tuple[bytes, bytes]] = []
-        reply = await guarded(route, lambda: self._answer(route, scope, receive, more))
+        reply: Reply | Streamed
+        try:
+            reply = await self._answer(route, scope, receive, more)
+        except Exception as error:
+            reply = of_problem(problem_of(error, route))
         meter.answered(reply.status, time.perf_counter() - began_s)
         if isinstance(reply, Reply):
             await send_reply(send, reply, more)
@@ -66,7 +68,7 @@ class Endpoint:
         if caller.scope != "public":
             rate = services.customer_rate if caller.scope == "customer" else services.key_rate
             _take(rate, caller, now_s, more)
-        with _gate(services, route).pass_through():
+        with services.reserve_gate if route.reserve else services.gate:
             call = Call(
                 services,
                 route,
@@ -83,9 +85,9 @@ class Endpoint:
         """Read the body by its deadline, then work by the next."""
         body: bytes | None = None
         try:
-            async with asyncio.timeout(BODY_S) as deadline:
+            with self._services.deadlines.within(BODY_S) as deadline:
                 body = await self._body(call, receive)
-                deadline.reschedule(asyncio.get_running_loop().time() + DEADLINE_S)
+                deadline.renew(DEADLINE_S)
                 return await self._work(call, body)
         except TimeoutError:
             if body is None:
@@ -131,23 +133,11 @@ async def _transact(call: Call, key: Any, arguments: tuple[Any, ...]) -> Reply:
     return reply
 
 
-async def guarded(route: Route, answer: Callable[[], Awaitable[Reply | Streamed]]) -> Reply | Streamed:
-    """The answer, or the problem that became of it."""
-    try:
-        return await answer()
-    except Exception as error:
-        return of_problem(problem_of(error, route))
-
-
 def _take(rate: RateLimit, caller: Caller, now_s: float, more: list[tuple[bytes, bytes]]) -> None:
     left = rate.take(caller.name, now_s)
     if left < 0:
         raise rate.refusal(left)
     more.extend(rate.headers(left))
-
-
-def _gate(services: Services, route: Route) -> Gate:
-    return services.reserve_gate if route.reserve else services.gate
 
 
 def _decoded(call: Call, body: bytes) -> Any:

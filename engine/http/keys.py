@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from engine.embedded.home import open_folder
 from engine.embedded.secrets import write_private
 from engine.errors import SettingError
@@ -24,8 +26,7 @@ CACHE_S = 5.0
 MOST_CACHED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True):
     """A key as the door knows it."""
 
     id: int

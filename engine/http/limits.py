@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from engine.http.problems import Problem
@@ -70,13 +68,11 @@ class Gate:
         self.most = most
         self.inside = 0
 
-    @contextmanager
-    def pass_through(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Raise the 503 `Problem` when full."""
         if self.inside >= self.most:
             raise Problem.busy(1)
         self.inside += 1
-        try:
-            yield
-        finally:
-            self.inside -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.inside -= 1

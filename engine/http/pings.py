@@ -22,7 +22,7 @@ from engine.http.call import Call, Reply
 from engine.http.decode import decoder, faulty, malformed, require_strict
 from engine.http.outcome import outcome
 from engine.http.wire import Instant, Lat, Lng, Refusal
-from engine.log.entries import PingBatch
+from engine.log.entries import PingBatch, PingRow
 
 MOST_PINGS: Final = 5_000
 LIMIT_BYTES: Final = 4 << 20
@@ -93,7 +93,7 @@ async def _post_one(call: Call, ping: Ping) -> Reply:
         refusal = Refusal(1, REASONS[reason - 1])
         metrics.pings_refused.labels(refusal.code).inc()
         return Reply(202, msgspec.json.encode(outcome(0, [refusal], True)))
-    await call.services.writer.pings(column(ping, entry >> BITS))
+    await call.services.writer.ping(row(ping, entry >> BITS))
     metrics.pings_accepted.inc()
     return _ONE
 
@@ -158,38 +158,35 @@ def judge(batch: PingBatch, entries: NDArray[np.int64], now_ms: int, mine: int) 
     return reasons
 
 
-def column(ping: Ping, number: int) -> PingBatch:
+def row(ping: Ping, number: int) -> PingRow:
     """`columns` of one ping."""
-    return PingBatch(
-        np.array((number,), np.int64),
-        np.array((ping.lat,), np.float64),
-        np.array((ping.lng,), np.float64),
-        np.array((_accuracy_m(ping),), np.float32),
-        np.array((_at_ms(ping),), np.int64),
-    )
+    accuracy_m = _NAN if ping.accuracy_m is None else ping.accuracy_m
+    return number, ping.lat, ping.lng, accuracy_m, _at_ms(ping)
 
 
 def judge_one(ping: Ping, entry: int, now_ms: int, mine: int) -> int:
     """`judge` of one ping; the unit tests hold them against each other."""
-    foreign = mine >= 0 and entry >> BITS != mine
-    at_ms, accuracy = _at_ms(ping), _accuracy_m(ping)
-    faults = (
-        entry == UNKNOWN and not foreign,
-        foreign,
-        not entry & LOCATION,
-        ping.lat == 0.0 and ping.lng == 0.0,
-        accuracy < 0.0 or accuracy > WORST_ACCURACY_M,
-        at_ms < now_ms - OLDEST_MS,
-        at_ms > now_ms + AHEAD_MS,
-    )
-    return faults.index(True) + 1 if True in faults else 0
+    if mine >= 0 and entry >> BITS != mine:
+        return 2
+    if entry == UNKNOWN:
+        return 1
+    return _judge_position(ping, now_ms) if entry & LOCATION else 3
 
 
-def _accuracy_m(ping: Ping) -> float:
-    """As the log's float32 will have it, so that both judges see the same value."""
-    if ping.accuracy_m is None:
-        return _NAN
-    return float(np.float32(max(-_FAR_M, min(ping.accuracy_m, _FAR_M))))
+def _judge_position(ping: Ping, now_ms: int) -> int:
+    if ping.lat == 0.0 and ping.lng == 0.0:
+        return 4
+    if ping.accuracy_m is not None and not 0.0 <= ping.accuracy_m <= WORST_ACCURACY_M and _bad(ping.accuracy_m):
+        return 5
+    at_ms = _at_ms(ping)
+    if at_ms < now_ms - OLDEST_MS:
+        return 6
+    return 7 if at_ms > now_ms + AHEAD_MS else 0
+
+
+def _bad(accuracy_m: float) -> bool:
+    """As the log's float32 has it, so that both judges see the same value."""
+    return not 0.0 <= float(np.float32(max(-_FAR_M, min(accuracy_m, _FAR_M)))) <= WORST_ACCURACY_M
 
 
 def _at_ms(ping: Ping) -> int:

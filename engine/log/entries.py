@@ -7,8 +7,10 @@ position and accuracy are all a ping is; the customer is its number.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +18,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.log.keys import PARTITIONS
+
 HEADER = struct.Struct("<BI")
 VERSION = 1
-COLUMNS = (
+COLUMNS: tuple[tuple[str, np.dtype[Any]], ...] = (
     ("number", np.dtype("<i8")),
     ("lat", np.dtype("<f8")),
     ("lng", np.dtype("<f8")),
     ("accuracy_m", np.dtype("<f4")),
     ("at_ms", np.dtype("<i8")),
 )
+
+
+PingRow = tuple[int, float, float, float, int]
+"""One ping as `COLUMNS` has them."""
+
+Column = NDArray[Any]
 
 
 class EntryKind(StrEnum):
@@ -55,20 +65,58 @@ class PingBatch:
     def __repr__(self) -> str:  # positions stay out of logs and tracebacks
         return f"PingBatch({len(self)} pings)"
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The arrays, in the order of `COLUMNS`."""
+        return self.number, self.lat, self.lng, self.accuracy_m, self.at_ms
+
     def take(self, rows: NDArray[np.intp]) -> PingBatch:
         """The pings at *rows*, in that order."""
-        return PingBatch(*(getattr(self, name)[rows] for name, _ in COLUMNS))
+        return PingBatch(*[column[rows] for column in self.columns])
 
     def cut(self, first: int, end: int) -> PingBatch:
         """Pings *first* to *end*, exclusive, as views."""
-        return PingBatch(*(getattr(self, name)[first:end] for name, _ in COLUMNS))
+        return PingBatch(*[column[first:end] for column in self.columns])
+
+    @classmethod
+    def of(cls, rows: Sequence[PingRow]) -> PingBatch:
+        """Rows as columns."""
+        number, lat, lng, accuracy_m, at_ms = zip(*rows, strict=True)
+        return cls(
+            np.array(number, np.int64),
+            np.array(lat, np.float64),
+            np.array(lng, np.float64),
+            np.array(accuracy_m, np.float32),
+            np.array(at_ms, np.int64),
+        )
+
+    def by_partition(self) -> Iterator[tuple[int, bytes]]:
+        """(partition, `encode_pings` of its pings in their order) for every partition that has some.
+
+        Slices of bytes, because slices of arrays cost five times as much and a group of the log has eighty."""
+        partitions = self.number % PARTITIONS
+        order = np.argsort(partitions, kind="stable")
+        ends = np.cumsum(np.bincount(partitions, minlength=PARTITIONS)).tolist()
+        columns = [
+            (bytes_of, dtype.itemsize) for bytes_of, (_, dtype) in zip(self.take(order)._bytes(), COLUMNS, strict=True)
+        ]
+        first = 0
+        for p, end in enumerate(ends):
+            if first < end:
+                parts = [column[first * size : end * size] for column, size in columns]
+                yield p, b"".join([HEADER.pack(VERSION, end - first), *parts])
+                first = end
+
+    def _bytes(self) -> list[bytes]:
+        dtypes = (dtype for _, dtype in COLUMNS)
+        return [np.asarray(column, dtype).tobytes() for column, dtype in zip(self.columns, dtypes, strict=True)]
 
     @classmethod
     def join(cls, batches: list[PingBatch]) -> PingBatch:
         """One batch after the other."""
         if len(batches) == 1:
             return batches[0]
-        return cls(*(np.concatenate([getattr(b, name) for b in batches]) for name, _ in COLUMNS))
+        return cls(*map(np.concatenate, zip(*(batch.columns for batch in batches), strict=True)))
 
 
 class SearchEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -123,8 +171,7 @@ class Entry:
 
 def encode_pings(batch: PingBatch) -> bytes:
     """Header (version, count), then each column's bytes."""
-    columns = [np.ascontiguousarray(getattr(batch, name), dtype).tobytes() for name, dtype in COLUMNS]
-    return b"".join([HEADER.pack(VERSION, len(batch)), *columns])
+    return b"".join([HEADER.pack(VERSION, len(batch)), *batch._bytes()])
 
 
 def decode_pings(payload: bytes) -> PingBatch:
@@ -132,11 +179,14 @@ def decode_pings(payload: bytes) -> PingBatch:
     version, count = HEADER.unpack_from(payload)
     if version != VERSION:
         raise ValueError(f"unknown ping entry version {version}")
-    offset, columns = HEADER.size, list[Any]()
-    for _, dtype in COLUMNS:
-        columns.append(np.frombuffer(payload, dtype, count, offset))
-        offset += count * dtype.itemsize
-    return PingBatch(*columns)
+    columns = np.frombuffer(payload, _columns(count), 1, HEADER.size)[0]
+    return PingBatch(*(columns[name] for name, _ in COLUMNS))
+
+
+@lru_cache(512)
+def _columns(count: int) -> np.dtype[np.void]:
+    """All columns of *count* pings as one record: a view of it costs a fifth of five."""
+    return np.dtype([(name, dtype, (count,)) for name, dtype in COLUMNS])
 
 
 def encode(payload: Payload) -> bytes:

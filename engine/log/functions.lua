@@ -40,24 +40,32 @@ local function append_all(keys, argv)
     return refused
 end
 
--- open(KEYS log, meta, chunks, head; ARGV epoch) : a new, empty log under a new name
+local function claimed_later(head, owner_epoch)
+    return tonumber(owner_epoch) < tonumber(redis.call('HGET', head, 'epoch') or '-1')
+end
+
+-- open(KEYS head, log, meta, chunks, staged; ARGV owner_epoch, log_epoch) : a new, empty log under a new name
 local function open(keys, argv)
-    redis.call('DEL', keys[1], keys[2], keys[3], keys[4])
-    redis.call('HSET', keys[2], 'epoch', argv[1], 'total', '0', 'base', '0')
+    if claimed_later(keys[1], argv[1]) then
+        return redis.error_reply('ZOMBIE a later owner has claimed this partition')
+    end
+    redis.call('DEL', unpack(keys))
+    redis.call('HSET', keys[1], 'epoch', argv[1])
+    redis.call('HSET', keys[3], 'epoch', argv[2], 'total', '0', 'base', '0')
     return redis.status_reply('OK')
 end
 
--- claim(KEYS head; ARGV owner_epoch) : from now on only this owner (or a later one) may write the checkpoint
+-- claim(KEYS head, staged; ARGV owner_epoch) : from now on only this owner (or a later one) may write the checkpoint
 local function claim(keys, argv)
-    local held = tonumber(redis.call('HGET', keys[1], 'epoch') or '-1')
-    if tonumber(argv[1]) < held then
+    if claimed_later(keys[1], argv[1]) then
         return redis.error_reply('ZOMBIE a later owner has claimed this partition')
     end
     redis.call('HSET', keys[1], 'epoch', argv[1])
+    redis.call('DEL', keys[2])
     return redis.status_reply('OK')
 end
 
--- chunk(KEYS head, chunks; ARGV owner_epoch, number, bytes) : one dirty chunk, ahead of the head that names it
+-- chunk(KEYS head, staged; ARGV owner_epoch, number, bytes) : one dirty chunk, put aside until the head names it
 local function chunk(keys, argv)
     if redis.call('HGET', keys[1], 'epoch') ~= argv[1] then
         return redis.error_reply('ZOMBIE a later owner has claimed this partition')
@@ -66,9 +74,9 @@ local function chunk(keys, argv)
     return redis.status_reply('OK')
 end
 
--- checkpoint(KEYS head, log, meta; ARGV owner_epoch, position, entry_id, log_epoch, revision, keep_from_id)
--- Moves the head forward and trims what both it and the age bound allow, in one step: a crash leaves either the
--- old head with its entries or the new head without them.
+-- checkpoint(KEYS head, log, meta, chunks, staged; ARGV owner_epoch, position, trim_below_id, log_epoch, revision)
+-- Takes the chunks put aside, moves the head forward and trims the log up to it, in one step: a crash leaves either the
+-- old head with its chunks and entries, or the new head with its own.
 local function checkpoint(keys, argv)
     local head = redis.call('HMGET', keys[1], 'epoch', 'position')
     if head[1] ~= argv[1] then
@@ -79,6 +87,11 @@ local function checkpoint(keys, argv)
     if head[2] and wide(argv[2]) < wide(head[2]) then
         return redis.error_reply('ZOMBIE the checkpoint is already further')
     end
+    local staged = redis.call('HGETALL', keys[5])
+    for n = 1, #staged, 2 do
+        redis.call('HSET', keys[4], staged[n], staged[n + 1])
+    end
+    redis.call('DEL', keys[5])
     redis.call('HSET', keys[1], 'position', argv[2], 'log_epoch', argv[4], 'revision', argv[5])
     redis.call('XTRIM', keys[2], 'MINID', argv[3])
     local first = redis.call('XRANGE', keys[2], '-', '+', 'COUNT', 1)

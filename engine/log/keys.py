@@ -52,8 +52,13 @@ def checkpoint_key(p: int) -> str:
     return f"checkpoint:{{{p}}}"
 
 
+def staged_key(p: int) -> str:
+    """Hash of the chunks of a checkpoint that is being written: no part of any until its head says so."""
+    return f"checkpointstaged:{{{p}}}"
+
+
 def head_key(p: int) -> str:
-    """Hash that heads the checkpoint: `epoch`, `position`, `log_epoch`, `revision`, `chunks`."""
+    """Hash that heads the checkpoint: `epoch`, `position`, `log_epoch`, `revision`."""
     return f"checkpointhead:{{{p}}}"
 
 

@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from engine.errors import ServerError
 from engine.log.entries import Entry, EntryKind, Payload, decode, encode
-from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of
-from engine.log.valkey import ResponseError, load_functions
+from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of, staged_key
+from engine.log.valkey import ResponseError, load_functions, owned
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,11 @@ class Log:
         trimmed = position_of(kept) - 1 if kept is not None else 0
         return LogStatus(epoch, position_of(info["last-generated-id"]), trimmed)
 
-    async def open(self, p: int, epoch: str) -> None:
-        """Begin a new, empty log named *epoch*, and forget the checkpoint of the old one."""
-        keys = (log_key(p), meta_key(p), checkpoint_key(p), head_key(p))
-        await self._client.fcall("candlemaker_open", 4, *keys, epoch)
+    async def open(self, p: int, owner_epoch: int, log_epoch: str) -> None:
+        """Begin a new, empty log named *log_epoch*, and forget the checkpoint of the old one. Zombie: a later owner has
+        claimed the partition, and its log is not ours to replace."""
+        keys = (head_key(p), log_key(p), meta_key(p), checkpoint_key(p), staged_key(p))
+        await owned(self._client.fcall("candlemaker_open", len(keys), *keys, owner_epoch, log_epoch))
 
     def _entry(self, raw_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
         position = position_of(raw_id)

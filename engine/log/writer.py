@@ -11,11 +11,10 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
 from redis.asyncio import Redis
 
 from engine.errors import Busy
-from engine.log.entries import EntryKind, PingBatch, SearchEvent, encode
+from engine.log.entries import EntryKind, PingBatch, PingRow, SearchEvent, encode
 from engine.log.keys import PARTITIONS, log_key, meta_key
 from engine.log.valkey import ResponseError, load_functions
 
@@ -33,6 +32,7 @@ class _Group:
     """What the next append takes, and who waits for it."""
 
     batches: list[PingBatch] = field(default_factory=list)
+    rows: list[PingRow] = field(default_factory=list)
     searches: list[SearchEvent] = field(default_factory=list)
     pings: int = 0
     waiting: list[asyncio.Future[Refused]] = field(default_factory=list)
@@ -55,18 +55,29 @@ class LogWriter:
 
     async def pings(self, batch: PingBatch) -> None:
         """Return once *batch* is in the log; raise `Busy` when one of its logs is full or out of reach."""
-        if self._group.pings + len(batch) > MAX_WAITING_PINGS:
-            raise Busy("too many pings are waiting to be appended")
-        self._group.batches.append(batch)
-        self._group.pings += len(batch)
+        self._room_for(len(batch)).batches.append(batch)
         refused = await self._joined()
         if refused:
             _raise_if_among((batch.number % PARTITIONS).tolist(), refused)
+
+    async def ping(self, row: PingRow) -> None:
+        """`pings` of one, without the cost of columns of one row each."""
+        self._room_for(1).rows.append(row)
+        refused = await self._joined()
+        if refused:
+            _raise_if_among([row[0] % PARTITIONS], refused)
 
     async def search(self, event: SearchEvent) -> None:
         """Return once the search is in the log; raise `Busy` as for pings."""
         self._group.searches.append(event)
         _raise_if_among([event.number % PARTITIONS], await self._joined())
+
+    def _room_for(self, pings: int) -> _Group:
+        group = self._group
+        if group.pings + pings > MAX_WAITING_PINGS:
+            raise Busy("too many pings are waiting to be appended")
+        group.pings += pings
+        return group
 
     async def _joined(self) -> Refused:
         """Wait for the group's append; the first to join starts the clock."""
@@ -114,15 +125,9 @@ def _raise_if_among(partitions: Iterable[int], refused: Refused) -> None:
 def _entries(group: _Group) -> list[tuple[int, str, bytes]]:
     """(partition, kind, payload) of everything in the group; one ping entry a partition."""
     entries: list[tuple[int, str, bytes]] = []
-    if group.batches:
-        everything = PingBatch.join(group.batches)
-        partitions = everything.number % PARTITIONS
-        order = np.argsort(partitions, kind="stable")
-        bounds = np.searchsorted(partitions[order], np.arange(PARTITIONS + 1))
-        sorted_pings = everything.take(order)
-        for p in range(PARTITIONS):
-            if bounds[p] < bounds[p + 1]:
-                mine = sorted_pings.cut(bounds[p], bounds[p + 1])
-                entries.append((p, EntryKind.PINGS.value, encode(mine)))
+    if group.pings:
+        singles = [PingBatch.of(group.rows)] if group.rows else []
+        everything = PingBatch.join(group.batches + singles)
+        entries.extend((p, EntryKind.PINGS.value, payload) for p, payload in everything.by_partition())
     entries.extend((e.number % PARTITIONS, EntryKind.SEARCH.value, encode(e)) for e in group.searches)
     return entries

@@ -10,9 +10,8 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from engine.errors import Zombie
-from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key
-from engine.log.valkey import ResponseError
+from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, staged_key
+from engine.log.valkey import owned
 from engine.matcher.state import State
 from geo.checkpoint import pack, unpack
 
@@ -34,7 +33,7 @@ class Checkpoints:
 
     async def claim(self, p: int, epoch: int) -> None:
         """Refuse earlier owners from now on. Zombie: a later owner was here first."""
-        await self._call("candlemaker_claim", [head_key(p)], [epoch])
+        await self._call("candlemaker_claim", [head_key(p), staged_key(p)], [epoch])
 
     async def head(self, p: int) -> Head | None:
         """The last checkpoint's head, None where there is none."""
@@ -51,7 +50,8 @@ class Checkpoints:
         state.presence.take_dirty()
 
     async def save(self, state: State, epoch: int, log_epoch: str) -> None:
-        """Write what changed since the last save, move the head to the state's position, trim the log up to it.
+        """Put aside what changed since the last save; then, in one step, make it part of the checkpoint, move the head
+        to the state's position and trim the log up to it.
 
         Zombie: a later owner has claimed the partition; nothing of ours counts."""
         p = state.p
@@ -59,11 +59,11 @@ class Checkpoints:
         try:
             for number in dirty:
                 content = pack(state.presence, state.snapshot.fences, number)
-                await self._call("candlemaker_chunk", [head_key(p), checkpoint_key(p)], [epoch, number, content])
+                await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, number, content])
             trim_below = entry_id(state.position + 1)
             await self._call(
                 "candlemaker_checkpoint",
-                [head_key(p), log_key(p), meta_key(p)],
+                [head_key(p), log_key(p), meta_key(p), checkpoint_key(p), staged_key(p)],
                 [epoch, state.position, trim_below, log_epoch, state.revision],
             )
         except BaseException:
@@ -75,9 +75,4 @@ class Checkpoints:
         return cast("dict[bytes, bytes]", await self._client.hgetall(key))
 
     async def _call(self, function: str, keys: list[str], arguments: list[object]) -> None:
-        try:
-            await self._client.fcall(function, len(keys), *keys, *arguments)
-        except ResponseError as error:
-            if str(error).startswith("ZOMBIE"):
-                raise Zombie(str(error)) from error
-            raise
+        await owned(self._client.fcall(function, len(keys), *keys, *arguments))

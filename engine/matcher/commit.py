@@ -1,4 +1,4 @@
-"""The decision transaction: positions first, then all that the steps decided, or nothing.
+"""The decision transaction: positions first, then all that the steps decided, or nothing; one round trip.
 
 Several partitions of one owner share a transaction. A partition whose position does not move has another owner: the
 transaction is rolled back, that partition is dropped by the caller, and the rest is committed without it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +16,8 @@ import asyncpg
 from engine.matcher.decision import Decision, StepResult, derived
 from engine.postgres import queries
 from offers import coupon
+
+_ANOTHER_OWNER = "CM001"
 
 
 @dataclass
@@ -42,56 +44,46 @@ async def commit(connection: asyncpg.Connection, shares: Sequence[Share], coupon
     """Write *shares* in one transaction; answer the ids of decisions that were there already (and wrote nothing).
 
     NotMine: nothing was written, the named partitions are lost."""
-    async with connection.transaction():
-        await _move(connection, shares)
-        decisions = [(share.p, decision) for share in shares for decision in share.result.decisions]
-        repeated: frozenset[UUID] = frozenset()
-        if decisions:
-            rows = [_row(p, decision, coupon_key) for p, decision in decisions]
-            fresh = {row["id"] async for row in queries.matcher.commit_decisions(connection, decisions=rows)}
-            repeated = frozenset(decision.id for _, decision in decisions) - fresh
-        await _money(connection, shares)
-        await _tally(connection, shares)
-    return repeated
+    try:
+        fresh = {row["id"] async for row in queries.matcher.commit_turn(connection, turn=_turn(shares, coupon_key))}
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == _ANOTHER_OWNER:
+            raise NotMine(frozenset(map(int, error.detail.split(",")))) from error
+        raise
+    return frozenset(decision.id for share in shares for decision in share.result.decisions) - fresh
 
 
-async def _move(connection: asyncpg.Connection, shares: Sequence[Share]) -> None:
-    moved = {
-        row["p"]
-        async for row in queries.matcher.move_positions(
-            connection,
-            p=[share.p for share in shares],
-            epoch=[share.epoch for share in shares],
-            position=[share.position for share in shares],
-            becomes=[share.becomes for share in shares],
-            fact_seq=[share.fact_seq for share in shares],
+def _turn(shares: Sequence[Share], coupon_key: bytes) -> dict[str, list[dict[str, Any]]]:
+    """The argument of `candlemaker_commit`."""
+    turn = _Turn([], [], [], [], [])
+    for share in shares:
+        p, result = share.p, share.result
+        turn.moves.append(
+            {
+                "p": p,
+                "epoch": share.epoch,
+                "position": share.position,
+                "becomes": share.becomes,
+                "fact_seq": share.fact_seq,
+            }
         )
-    }
-    lost = frozenset(share.p for share in shares) - moved
-    if lost:
-        raise NotMine(lost)
+        turn.decisions.extend(_row(p, decision, coupon_key) for decision in result.decisions)
+        turn.refunds.extend({"p": p, "campaign": c, "decision": decision} for decision, c in result.refunds)
+        turn.returns.extend({"p": p, "campaign": c, "n": n} for c, n in result.returned.items() if n)
+        turn.tally.extend({"p": p, "campaign": c, "name": name, "n": n} for (c, name), n in result.tally.items() if n)
+    return turn._asdict()
 
 
-async def _money(connection: asyncpg.Connection, shares: Sequence[Share]) -> None:
-    refunds = [(share.p, campaign, decision) for share in shares for decision, campaign in share.result.refunds]
-    if refunds:
-        p, campaign, decision = zip(*refunds, strict=True)
-        await queries.matcher.commit_refunds(connection, p=p, campaign=campaign, decision=decision)
-    returns = [(share.p, c, n) for share in shares for c, n in share.result.returned.items() if n]
-    if returns:
-        p, campaign, n = zip(*returns, strict=True)
-        await queries.matcher.commit_returns(connection, p=p, campaign=campaign, n=n)
-
-
-async def _tally(connection: asyncpg.Connection, shares: Sequence[Share]) -> None:
-    counts = [(share.p, c, name, n) for share in shares for (c, name), n in share.result.tally.items() if n]
-    if counts:
-        p, campaign, name, n = zip(*counts, strict=True)
-        await queries.matcher.commit_tally(connection, p=p, campaign=campaign, name=name, n=n)
+class _Turn(NamedTuple):
+    moves: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    refunds: list[dict[str, Any]]
+    returns: list[dict[str, Any]]
+    tally: list[dict[str, Any]]
 
 
 def _row(p: int, decision: Decision, coupon_key: bytes) -> dict[str, Any]:
-    """A decision as the record `commit_decisions` reads; times in epoch milliseconds."""
+    """A decision as a turn has it; times in epoch milliseconds."""
     campaign = decision.campaign
     code = coupon.code(coupon_key, decision.coupon)
     return {

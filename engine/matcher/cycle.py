@@ -1,13 +1,16 @@
 """The matcher's heartbeat: read what the logs have, step each partition, commit what somebody waits for.
 
-One transaction carries all partitions of a turn. Turns without decisions move their positions once a second. A
-partition is checkpointed right after a commit, when its state is exactly what PostgreSQL has.
+Two loops: one reads and steps, the other commits what was found, so that the next entries are stepped while the last
+ones are on their way into PostgreSQL. One transaction at a time carries all partitions that somebody waits for;
+positions without decisions move once a second. A partition is checkpointed right after a commit and stands still
+meanwhile, so that its state is exactly what PostgreSQL has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Iterable, Sequence
 
 import asyncpg
 import structlog
@@ -15,6 +18,7 @@ from redis.asyncio import Redis
 
 from engine import telemetry
 from engine.errors import ServerError, Zombie
+from engine.log.entries import Entry
 from engine.log.keys import OUTBOX_CHANNEL, PARTITIONS
 from engine.log.stream import Log
 from engine.log.valkey import RedisError
@@ -36,6 +40,10 @@ IDLE_COMMIT_S = 1.0
 CHECKPOINT_S = 5.0
 SHORTEST_TURN_S = 0.01
 """Under a stream of single pings a turn takes what came meanwhile, instead of turning for each."""
+BREATH = 4
+"""Partitions stepped without letting go of the event loop."""
+AWAY_S = 0.2
+BROKEN_S = 1.0
 
 _MATCHED = telemetry.counter("matcher_entries", "log entries matched")
 _DECIDED = telemetry.counter("matcher_decisions", "decisions committed")
@@ -67,6 +75,9 @@ class Cycle:
         """Partition → campaigns whose block will be spent soon."""
         self.leaving: set[int] = set()
         """Partitions to hand over after this turn."""
+        self._still: set[int] = set()
+        """Partitions being checkpointed: nothing is stepped."""
+        self._stepped = asyncio.Event()
 
     def take(self, owned: Owned) -> None:
         """Begin to match a recovered partition."""
@@ -82,34 +93,64 @@ class Cycle:
             log.warning("partition.dropped", p=p, why=why)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Turn until *stop*, then commit and checkpoint what is left."""
-        while not stop.is_set():
-            started = time.monotonic()
-            try:
-                await self.turn()
-            except (RedisError, OSError) as error:  # the log is away; its facts must be appended anew
-                self.drop(set(self.owned), f"log away: {type(error).__name__}")
-                await asyncio.sleep(0.2)
-            except ServerError as error:
-                self.drop(set(self.owned), str(error))
-                await asyncio.sleep(1.0)
-            await asyncio.sleep(max(0.0, SHORTEST_TURN_S - (time.monotonic() - started)))
+        """Match and commit until *stop*, then commit and checkpoint what is left."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._matching(stop))
+            loops.create_task(self._settling(stop))
         await self.drain()
 
+    async def _matching(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            started = time.monotonic()
+            await self._guarded(self.match())
+            self._stepped.set()
+            await asyncio.sleep(max(0.0, SHORTEST_TURN_S - (time.monotonic() - started)))
+        self._stepped.set()
+
+    async def _settling(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._stepped.wait()
+            self._stepped.clear()
+            await self._guarded(self.settle())
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Whatever is not as it should be, recovery begins anew from what is committed."""
+        try:
+            await work
+        except (RedisError, OSError) as error:  # the log is away; its facts must be appended anew
+            self.drop(set(self.owned), f"log away: {type(error).__name__}")
+            await asyncio.sleep(AWAY_S)
+        except ServerError as error:
+            self.drop(set(self.owned), str(error))
+            await asyncio.sleep(BROKEN_S)
+
     async def turn(self) -> None:
-        """Read, step, commit, and checkpoint the one partition that waits longest."""
-        if not self.owned:
-            await asyncio.sleep(0.05)
+        """One `match`, then `settle`."""
+        await self.match()
+        await self.settle()
+
+    async def match(self) -> None:
+        """Read what the logs have and step it."""
+        after = {p: owned.state.position for p, owned in self.owned.items() if p not in self._still}
+        if not after:
+            await asyncio.sleep(0.05 if not self.owned else 0.001)
             return
-        after = {p: owned.state.position for p, owned in self.owned.items()}
         found = await self._stream.read(after, count=PAGE, block_ms=BLOCK_MS)
         with _STEP.time():
-            for p, entries in found.items():
+            for nth, (p, entries) in enumerate(found.items()):
                 owned = self.owned.get(p)
-                if owned is not None and owned.state.position == after[p]:
-                    result = step(owned.state, entries, self._snapshots.loaded, event_age_ms=self._event_age_ms)
-                    self._found[p].absorb(result)
-                    _MATCHED.inc(len(entries))
+                if owned is not None and p not in self._still and owned.state.position == after[p]:
+                    self._step(owned, entries)
+                if nth % BREATH == BREATH - 1:
+                    await asyncio.sleep(0)  # a commit under way has answers to read
+
+    def _step(self, owned: Owned, entries: Sequence[Entry]) -> None:
+        into = self._found[owned.state.p]
+        step(owned.state, entries, self._snapshots.loaded, event_age_ms=self._event_age_ms, into=into)
+        _MATCHED.inc(len(entries))
+
+    async def settle(self) -> None:
+        """Commit what is due, checkpoint the one partition that waits longest, hand over what is asked for."""
         await self.flush(self._due())
         await self._checkpoint_oldest()
         await self._leave()
@@ -133,36 +174,46 @@ class Cycle:
 
     async def flush(self, partitions: list[int]) -> None:
         """Commit the named partitions; those that have another owner are dropped, the rest is tried again."""
-        while partitions := [p for p in partitions if p in self.owned]:
-            shares = [self._share(p) for p in partitions]
+        shares = [self._share(p) for p in partitions if p in self.owned]
+        while shares:
             try:
                 with _COMMIT.time():
                     async with self._pool.acquire() as connection:
                         repeated = await commit(connection, shares, self.coupon_key)
             except NotMine as lost:
-                self.drop(lost.partitions, "another owner")
+                self._drop_shares([share for share in shares if share.p in lost.partitions], "another owner")
+                shares = [share for share in shares if share.p not in lost.partitions]
                 continue
             except (*LOST, TimeoutError, asyncpg.PostgresError) as error:
                 # Committed or not, the position in the database tells; recovery re-reads it.
-                self.drop(set(partitions), f"commit failed: {type(error).__name__}")
+                self._drop_shares(shares, f"commit failed: {type(error).__name__}")
                 return
             await self._committed(shares, repeated)
             return
 
     def _share(self, p: int) -> Share:
-        owned = self.owned[p]
+        """What was found so far; what is found from now on belongs to the next commit."""
+        owned, found = self.owned[p], self._found[p]
         state = owned.state
-        return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, self._found[p])
+        self._found[p] = StepResult()
+        return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, found)
+
+    def _drop_shares(self, shares: Iterable[Share], why: str) -> None:
+        """Drop what could not be committed; what was dropped and taken anew meanwhile is another ownership."""
+        self.drop({share.p for share in shares if self._still_owned(share)}, why)
+
+    def _still_owned(self, share: Share) -> bool:
+        owned = self.owned.get(share.p)
+        return owned is not None and owned.epoch == share.epoch
 
     async def _committed(self, shares: list[Share], repeated: frozenset[object]) -> None:
         written = set(repeated)
         for share in shares:
-            owned = self.owned.get(share.p)
-            if owned is None or owned.epoch != share.epoch:  # dropped meanwhile: recovery reads what was committed
+            if not self._still_owned(share):  # dropped meanwhile: recovery reads what was committed
                 continue
+            owned = self.owned[share.p]
             owned.committed = share.becomes
             self._committed_at[share.p] = time.monotonic()
-            self._found[share.p] = StepResult()
             self.starved.setdefault(share.p, set()).update(share.result.starved)
             self.low.setdefault(share.p, set()).update(share.result.low)
             for decision in share.result.decisions:
@@ -191,16 +242,17 @@ class Cycle:
 
     async def _checkpoint(self, p: int) -> None:
         owned = self.owned[p]
-        if owned.state.position != owned.committed:
-            await self.flush([p])
-        if self.owned.get(p) is not owned:
-            return
+        self._still.add(p)
         try:
-            await self._checkpoints.save(owned.state, owned.epoch, owned.log_epoch)
+            if owned.state.position != owned.committed:
+                await self.flush([p])
+            if self.owned.get(p) is owned:
+                await self._checkpoints.save(owned.state, owned.epoch, owned.log_epoch)
+                self._checkpointed_at[p] = time.monotonic()
         except Zombie as error:
             self.drop({p}, str(error))
-        else:
-            self._checkpointed_at[p] = time.monotonic()
+        finally:
+            self._still.discard(p)
 
     async def drain(self) -> None:
         """Commit everything found and checkpoint every partition; what fails is left to the next owner."""

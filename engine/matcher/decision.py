@@ -58,15 +58,6 @@ class StepResult:
     low: set[int] = field(default_factory=set)
     """Campaigns whose block will be spent soon."""
 
-    def absorb(self, later: StepResult) -> None:
-        """Append what a later step found."""
-        self.decisions.extend(later.decisions)
-        self.tally.update(later.tally)
-        self.refunds.extend(later.refunds)
-        self.returned.update(later.returned)
-        self.starved |= later.starved
-        self.low |= later.low
-
     @property
     def urgent(self) -> bool:
         """Whether somebody waits for the commit (a phone, a budget)."""

@@ -88,8 +88,7 @@ class Recovery:
         row = await queries.matcher.log_was_lost(self._pool, p=p, epoch=epoch, log_epoch=name)
         if row is None:
             raise Zombie(f"partition {p} was taken over while its log was found lost")
-        await self._stream.open(p, name)
-        await self._checkpoints.claim(p, epoch)
+        await self._stream.open(p, epoch, name)
         if row["reset_at"] is not None:
             log.warning("log.lost", p=p, epoch=epoch)
         return row

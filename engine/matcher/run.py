@@ -6,6 +6,7 @@ import asyncio
 import signal
 
 import structlog
+import uvloop
 
 import geo
 from engine import telemetry
@@ -29,7 +30,7 @@ def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT."""
     telemetry.configure(settings, "matcher")
     geo.warm()  # kernels compile or load once, before any partition is taken
-    asyncio.run(_run(settings))
+    uvloop.run(_run(settings))
     return 0
 
 

@@ -5,8 +5,9 @@ The state is consumed: use the one handed in no further. step(a + b) finds what 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Literal
 from uuid import UUID
 
@@ -40,10 +41,13 @@ def step(
     *,
     event_age_ms: int = EVENT_AGE_MS,
     deciding: bool = True,
+    into: StepResult | None = None,
 ) -> StepResult:
-    """Apply *entries* in order. With `deciding=False` (recovery, up to the committed position) only presence
-    follows: what was decided then stands in PostgreSQL and is already part of the state."""
-    run = _Step(state, snapshots, event_age_ms, deciding)
+    """Apply *entries* in order; the answer is *into* with what they brought, or a new one.
+
+    With `deciding=False` (recovery, up to the committed position) only presence follows: what was decided then stands
+    in PostgreSQL and is already part of the state."""
+    run = _Step(state, snapshots, event_age_ms, deciding, StepResult() if into is None else into)
     for kind, some in groupby(entries, key=lambda entry: entry.kind):
         run.take(kind, list(some))
     return run.result
@@ -52,12 +56,14 @@ def step(
 class _Step:
     """One run of `step`: the state and what has been found so far."""
 
-    def __init__(self, state: State, snapshots: Mapping[int, Snapshot], event_age_ms: int, deciding: bool) -> None:
+    def __init__(
+        self, state: State, snapshots: Mapping[int, Snapshot], event_age_ms: int, deciding: bool, result: StepResult
+    ) -> None:
         self.state = state
         self.snapshots = snapshots
         self.event_age_ms = event_age_ms
         self.deciding = deciding
-        self.result = StepResult()
+        self.result = result
 
     def take(self, kind: EntryKind, entries: list[Entry]) -> None:
         if kind is EntryKind.PINGS:
@@ -73,26 +79,25 @@ class _Step:
     def _pings(self, entries: list[Entry]) -> None:
         """Consecutive ping entries as one batch; each ping keeps the entry it came with."""
         batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
-        batch = PingBatch.join(batches)
-        entry_of = np.repeat(np.arange(len(entries)), [len(b) for b in batches])
-        rows = (batch.number // PARTITIONS).astype(np.int32)
-        self.state.reserve(int(rows.max()) + 1 if len(rows) else 0)
-        consented = np.flatnonzero(self.state.consents[rows] & LOCATION)
-        self.count("ping.no_consent", len(rows) - len(consented))
-        if len(consented) == 0:
-            return
-        moved = advance(self.state.presence, self.state.snapshot.fences, _ping_records(rows, batch, consented))
+        ends = list(accumulate(map(len, batches)))  # where each entry's pings end
+        pings = _records(batches, ends)
+        self.state.reserve(int(pings["row"].max(initial=-1)) + 1)
+        consented = np.flatnonzero(self.state.consents[pings["row"]] & LOCATION)
+        if len(consented) < len(pings):
+            self.count("ping.no_consent", len(pings) - len(consented))
+            pings = pings[consented]
+        moved = advance(self.state.presence, self.state.snapshot.fences, pings)
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
         self.count("ping.late", moved.late)
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
-        for ping, transitions in groupby(moved.transitions, key=lambda t: int(t["ping"])):
-            source, group = int(consented[ping]), list(transitions)
-            entry = entries[int(entry_of[source])]
-            at_ms = int(batch.at_ms[source])
-            place = (float(batch.lat[source]), float(batch.lng[source]))
-            event = Event(entry, int(rows[source]), at_ms, ("ping", at_ms), place, _initial(group))
+        for number, transitions in groupby(moved.transitions, key=lambda t: int(t["ping"])):
+            ping, group = pings[number], list(transitions)
+            entry = entries[bisect_right(ends, int(consented[number]))]
+            at_ms = int(ping["at_ms"])
+            place = (float(ping["lat"]), float(ping["lng"]))
+            event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), place, _initial(group))
             self._transitions(event, group)
 
     def _transitions(self, event: Event, transitions: Sequence[np.void]) -> None:
@@ -184,14 +189,17 @@ def _initial(transitions: Sequence[np.void]) -> bool:
     return any(bool(transition["initial"]) for transition in transitions)
 
 
-def _ping_records(rows: NDArray[np.int32], batch: PingBatch, keep: NDArray[np.intp]) -> NDArray[np.void]:
-    """The pings at *keep* as geo's PING records."""
-    pings = np.empty(len(keep), PING)
-    pings["row"] = rows[keep]
-    pings["lat"] = batch.lat[keep]
-    pings["lng"] = batch.lng[keep]
-    pings["accuracy_m"] = batch.accuracy_m[keep]
-    pings["at_ms"] = batch.at_ms[keep]
+def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.void]:
+    """All pings as geo's PING records; *ends* are the running totals of the batches."""
+    pings, first = np.empty(ends[-1], PING), 0
+    for batch, end in zip(batches, ends, strict=True):
+        mine = pings[first:end]
+        mine["row"] = batch.number // PARTITIONS
+        mine["lat"] = batch.lat
+        mine["lng"] = batch.lng
+        mine["accuracy_m"] = batch.accuracy_m
+        mine["at_ms"] = batch.at_ms
+        first = end
     return pings
 
 

@@ -28,9 +28,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
-async def open_pool(settings: Settings, role: Role, min_size: int = 1, max_size: int = 10) -> asyncpg.Pool:
-    """A pool whose sessions run as *role*; raise `ServerError` when the server cannot be used."""
-    with_role = session_settings(settings, role)
+async def open_pool(settings: Settings, role: Role, min_size: int = 1, max_size: int = 10, **more: str) -> asyncpg.Pool:
+    """A pool whose sessions run as *role*, *more* are their settings; raise `ServerError` when the server cannot be
+    used."""
+    with_role = session_settings(settings, role) | more
     try:
         return await asyncpg.create_pool(
             settings.database_url,
@@ -41,6 +42,7 @@ async def open_pool(settings: Settings, role: Role, min_size: int = 1, max_size:
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings=with_role,
             init=speak_json,
+            reset=_nothing_to_reset,
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise unreachable(settings, error) from error
@@ -112,6 +114,11 @@ async def speak_json(connection: Any) -> None:
         decoder=msgspec.json.decode,
         schema="pg_catalog",
     )
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """In place of the pool's own statement at every release, a round trip each: nothing here outlives its transaction
+    (settings are local to it, and locks are never taken on a pooled session). asyncpg still ends open transactions."""
 
 
 async def require_durable(connection: Any) -> None:

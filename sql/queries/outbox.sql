@@ -1,28 +1,32 @@
 -- name: lease_due
 -- Claim due messages of a channel for one sender, and read in the same statement what the claim rests on: consent, campaign,
 -- registration, coupon. SKIP LOCKED: senders never wait for each other.
-WITH due AS (
-    SELECT id FROM message
-    WHERE state = 'queued' AND channel = :channel AND not_before <= candlemaker_now()
-    ORDER BY not_before LIMIT :most FOR UPDATE SKIP LOCKED
-), leased AS (
+-- Written so that it looks each row up by its key whatever the planner believes of the tables: what a prepared statement's
+-- LIMIT will be is unknown to it, and joining as if it were a tenth of the outbox reads all customers for one message.
+WITH leased AS (
     UPDATE message m SET state = 'leased', leased_by = :sender,
         leased_until = candlemaker_now() + :lease_s * interval '1 second',
         first_tried_at = coalesce(first_tried_at, candlemaker_now())
-    FROM due WHERE m.id = due.id
+    WHERE m.id = ANY (ARRAY(
+        SELECT id FROM message
+        WHERE state = 'queued' AND channel = :channel AND not_before <= candlemaker_now()
+        ORDER BY not_before LIMIT :most FOR UPDATE SKIP LOCKED
+    ))
     RETURNING m.*
 )
 SELECT l.id, l.decision, l.customer, l.campaign, l.title, l.body, l.attempts, l.ambiguous,
     (extract(epoch FROM l.expires_at) * 1000)::bigint AS expires_ms,
     (extract(epoch FROM l.first_tried_at) * 1000)::bigint AS first_tried_ms,
-    c.consents, k.state AS campaign_state, k.stopped, u.id AS coupon, u.state AS coupon_state, u.store,
-    d.id AS device, d.registration, d.kind
+    c.consents, k.campaign_state, k.stopped, u.coupon, u.coupon_state, u.store,
+    d.device, d.registration, d.kind
 FROM leased l
-JOIN customer c ON c.number = l.customer
-JOIN campaign k ON k.id = l.campaign
-JOIN coupon u ON u.decision = l.decision
+CROSS JOIN LATERAL (SELECT consents FROM customer WHERE number = l.customer LIMIT 1) c
+CROSS JOIN LATERAL (SELECT state AS campaign_state, stopped FROM campaign WHERE id = l.campaign LIMIT 1) k
+CROSS JOIN LATERAL (
+    SELECT id AS coupon, state AS coupon_state, store FROM coupon WHERE decision = l.decision LIMIT 1
+) u
 LEFT JOIN LATERAL (
-    SELECT id, registration, kind FROM device
+    SELECT id AS device, registration, kind FROM device
     WHERE customer = l.customer AND state = 'active' ORDER BY registered_at DESC, id DESC LIMIT 1
 ) d ON l.channel = 'fcm';
 

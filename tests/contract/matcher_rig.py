@@ -138,8 +138,8 @@ async def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
 
 
 class Scissors:
-    """A wire to PostgreSQL that is cut, once armed, when the server has answered the next COMMIT: the commit is done,
-    its answer never arrives."""
+    """A wire to PostgreSQL that is cut, once armed, when the server has answered the next turn: it is committed, its
+    answer never arrives."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = urlsplit(settings.database_url)
@@ -179,7 +179,7 @@ class _Wire:
 
     async def out(self, here: asyncio.StreamReader, forth: asyncio.StreamWriter) -> None:
         while some := await here.read(65536):
-            self._committing = self._scissors.armed and b"COMMIT;" in some
+            self._committing = self._scissors.armed and b'"moves":' in some
             forth.write(some)
 
     async def home(self, there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:

@@ -14,7 +14,7 @@ from engine.embedded.server import free_port
 from engine.errors import Busy, Zombie
 from engine.log import writer as writers
 from engine.log.entries import EntryKind, PingBatch, Reclaim, SearchEvent
-from engine.log.keys import PARTITIONS, SEQ_BITS, checkpoint_key, entry_id, head_key, log_key, meta_key
+from engine.log.keys import PARTITIONS, SEQ_BITS, checkpoint_key, entry_id, head_key, log_key, meta_key, staged_key
 from engine.log.stream import Log, OwnEntry
 from engine.log.valkey import ResponseError, connect, load_functions
 from engine.log.writer import LogWriter
@@ -45,8 +45,7 @@ async def log(client: Redis) -> Log:
     """All partitions opened by their owners, under epoch 3 of P."""
     one = Log(client, offset_ms=0)
     for p in range(PARTITIONS):
-        await one.open(p, EPOCH)
-    await Checkpoints(client).claim(P, 3)
+        await one.open(p, 3, EPOCH)
     return one
 
 
@@ -65,8 +64,13 @@ async def append(client: Redis, bound: int = 0, *more: str) -> bytes:
 
 async def checkpoint(client: Redis, epoch: int, position: int, trim_below: str = "0") -> None:
     """Move P's head."""
-    keys = (head_key(P), log_key(P), meta_key(P))
-    await client.fcall("candlemaker_checkpoint", 3, *keys, epoch, str(position), trim_below, EPOCH, 1)
+    keys = (head_key(P), log_key(P), meta_key(P), checkpoint_key(P), staged_key(P))
+    await client.fcall("candlemaker_checkpoint", 5, *keys, epoch, str(position), trim_below, EPOCH, 1)
+
+
+async def put_aside(client: Redis, epoch: int, content: bytes) -> None:
+    """Chunk 0 of a checkpoint that is being written."""
+    await client.fcall("candlemaker_chunk", 2, head_key(P), staged_key(P), epoch, 0, content)
 
 
 # ── append ──
@@ -123,8 +127,28 @@ async def test_only_the_last_claimant_checkpoints(client: Redis, log: Log) -> No
     with pytest.raises(ResponseError, match="ZOMBIE"):
         await checkpoint(client, 2, FAR + 1)
     with pytest.raises(ResponseError, match="ZOMBIE"):
-        await client.fcall("candlemaker_chunk", 2, head_key(P), checkpoint_key(P), 2, 0, b"old")
-    assert (await client.hget(head_key(P), "position"), await client.exists(checkpoint_key(P))) == (b"%d" % FAR, 0)
+        await put_aside(client, 2, b"old")
+    assert (await client.hget(head_key(P), "position"), await client.exists(staged_key(P))) == (b"%d" % FAR, 0)
+
+
+async def test_chunks_count_from_their_head_on_and_not_before(client: Redis, log: Log) -> None:
+    """A death between two chunks leaves the checkpoint as it was; its next owner begins with none put aside."""
+    await put_aside(client, 3, b"first")
+    await checkpoint(client, 3, FAR)
+    await put_aside(client, 3, b"second")
+    assert await client.hgetall(checkpoint_key(P)) == {b"0": b"first"}
+    await Checkpoints(client).claim(P, 4)
+    await checkpoint(client, 4, FAR + 1)
+    assert await client.hgetall(checkpoint_key(P)) == {b"0": b"first"}
+
+
+async def test_an_earlier_owner_does_not_replace_the_log(client: Redis, log: Log) -> None:
+    await append(client)
+    with pytest.raises(Zombie):
+        await log.open(P, 2, "mine")
+    assert await client.xlen(log_key(P)) == 1 and (await log.status(P)).epoch == EPOCH
+    await log.open(P, 4, "new")
+    assert await client.xlen(log_key(P)) == 0 and (await log.status(P)).epoch == "new"
 
 
 @pytest.mark.parametrize("position", [FAR, (1 << 53) + 1, 10**15, 7])

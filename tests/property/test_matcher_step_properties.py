@@ -81,8 +81,8 @@ def _write(log: Log, what: str, more: list[Any], door: bool) -> None:
         getattr(log, what)(*more)
 
 
-def run(one: State, entries: Sequence[Entry]) -> StepResult:
-    return step(one, entries, SNAPSHOTS) if entries else StepResult()
+def run(one: State, entries: Sequence[Entry], into: StepResult | None = None) -> StepResult:
+    return step(one, entries, SNAPSHOTS, into=into) if entries else into or StepResult()
 
 
 @settings(max_examples=100, deadline=None)
@@ -113,7 +113,7 @@ def test_a_log_may_be_cut_anywhere(happenings: list[Any], cuts: list[int]) -> No
     at_once, piecewise = run(whole, entries), StepResult()
     ends = sorted({*(cut for cut in cuts if cut < len(entries)), len(entries)})
     for first, end in zip([0, *ends], ends, strict=False):
-        piecewise.absorb(run(parts, entries[first:end]))
+        run(parts, entries[first:end], into=piecewise)
     assert told(piecewise) == told(at_once)
     assert portrait(parts) == portrait(whole)
 

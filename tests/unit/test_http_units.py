@@ -25,12 +25,13 @@ from engine.http.limits import Gate, RateLimit
 from engine.http.nearby import box
 from engine.http.outcome import SENTENCES, outcome
 from engine.http.params import parse_query
-from engine.http.pings import REASONS, Ping, Pings, column, columns, decode_pings, judge, judge_one
+from engine.http.pings import REASONS, Ping, Pings, columns, decode_pings, judge, judge_one, row
 from engine.http.problems import MOST_FAULTS, TITLES, Fault, Problem
 from engine.http.searches import SearchQuery
 from engine.http.tasks import put_away
 from engine.http.wakes import MOST_A_CUSTOMER, Wakes
 from engine.http.wire import Page, Refusal, from_ms, to_ms
+from engine.log.entries import COLUMNS, PingBatch
 from geo.sphere import distance_m
 
 NOW_MS = 1_790_000_000_000
@@ -122,10 +123,14 @@ def test_one_ping_is_judged_as_a_column_of_them(given_pings: list[tuple[Ping, in
     batch = columns(rows, packed >> BITS)
     reasons = judge(batch, packed, NOW_MS, mine).tolist()
     assert reasons == [judge_one(ping, entry, NOW_MS, mine) for ping, entry in given_pings]
-    for row, (ping, entry) in enumerate(given_pings):
-        single = column(ping, entry >> BITS)
-        for name in ("number", "lat", "lng", "accuracy_m", "at_ms"):
-            assert np.array_equal(getattr(single, name), getattr(batch, name)[row : row + 1], equal_nan=True)
+    good = [row(ping, entry >> BITS) for (ping, entry), reason in zip(given_pings, reasons, strict=True) if not reason]
+    singles, together = (
+        PingBatch.of(good) if good else batch.cut(0, 0),
+        batch.take(np.flatnonzero(np.array(reasons) == 0)),
+    )
+    for name, dtype in COLUMNS:
+        assert getattr(singles, name).dtype == dtype
+        assert np.array_equal(getattr(singles, name), getattr(together, name), equal_nan=True)
 
 
 def test_each_reason_has_a_sentence_and_its_status() -> None:
@@ -168,9 +173,9 @@ def test_a_bucket_refills_with_time() -> None:
 
 def test_a_gate_lets_go_also_after_a_failure() -> None:
     gate = Gate(1)
-    with pytest.raises(ValueError, match="x"), gate.pass_through():
+    with pytest.raises(ValueError, match="x"), gate:
         raise ValueError("x")
-    with gate.pass_through(), pytest.raises(Problem), gate.pass_through():
+    with gate, pytest.raises(Problem), gate:
         pass
     assert gate.inside == 0
 
