@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
 from typing import Any
 
 import structlog
-import uvloop
 from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from engine import runtime
 from engine.http.app import LONGEST_HEADERS, build
 from engine.http.call import Services
 from engine.http.services import services
@@ -31,17 +30,13 @@ CLOSE_S = 3.0
 NOTICE_S = 0.2
 """A balancer that polls /readyz sees it before the listener closes."""
 
-GARBAGE = (20_000, 20, 50)
-"""Thresholds of the collector. Requests end with hardly a circle, and hundreds are under way at any time: Python's 700
-has them all looked through several times."""
-
 log = structlog.get_logger()
 
 
 def main(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, then leave the process, with 0 after an orderly end."""
     configure(settings, "api")
-    code = uvloop.run(serve(settings))
+    code = runtime.run(serve(settings))
     # Everything is closed by now. One of granian's threads that wakes while the interpreter is torn down aborts the
     # process, so that an orderly end would look like a crash: leave without the tearing down.
     sys.stdout.flush()
@@ -57,9 +52,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> int:
         loop.add_signal_handler(number, stopping.set)
     async with services(settings) as open_services:
         server = _server(settings, build(open_services))
-        gc.collect()
-        gc.freeze()  # what is there by now stays: it need not be looked through again
-        gc.set_threshold(*GARBAGE)
+        runtime.settled()
         serving = asyncio.create_task(server.serve())
         log.info("api.serving", host=settings.host, port=settings.port)
         waiting = asyncio.create_task(stopping.wait())

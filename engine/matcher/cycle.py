@@ -38,7 +38,7 @@ PAGE = 256
 BLOCK_MS = 250
 IDLE_COMMIT_S = 1.0
 CHECKPOINT_S = 5.0
-SHORTEST_TURN_S = 0.01
+SHORTEST_TURN_S = 0.015
 """Under a stream of single pings a turn takes what came meanwhile, instead of turning for each."""
 BREATH = 4
 """Partitions stepped without letting go of the event loop."""

@@ -6,10 +6,9 @@ import asyncio
 import signal
 
 import structlog
-import uvloop
 
 import geo
-from engine import telemetry
+from engine import runtime, telemetry
 from engine.clock import Clock
 from engine.embedded.secrets import load_secrets
 from engine.log.stream import Log
@@ -30,7 +29,7 @@ def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT."""
     telemetry.configure(settings, "matcher")
     geo.warm()  # kernels compile or load once, before any partition is taken
-    uvloop.run(_run(settings))
+    runtime.run(_run(settings))
     return 0
 
 
@@ -50,6 +49,7 @@ async def _run(settings: Settings) -> None:
         cycle = Cycle(pool, Log(reading, offset_ms=settings.clock_offset_ms), writing, snapshots, settings)
         cycle.coupon_key = load_secrets(settings).coupon_key
         keeper = Keeper(pool, stream, recovery, snapshots, cycle, Ownership(settings))
+        runtime.settled()
         await keeper.run(stop)
     finally:
         await reading.aclose()

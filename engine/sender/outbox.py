@@ -109,16 +109,16 @@ class Outbox:
             await queries.outbox.tell_stop(connection, campaign=campaign)
             return True
 
-    async def deliver_inapp(self, most: int, now_ms: int, refuse: Refusal) -> list[int]:
-        """Lease, check, put into the inbox and settle in one transaction; the customers to wake."""
+    async def deliver_inapp(self, most: int, now_ms: int, refuse: Refusal) -> tuple[int, list[int]]:
+        """Lease, check, put into the inbox and settle in one transaction; (how many were leased, customers to wake)."""
         async with self._pool.acquire() as connection, connection.transaction():
             claims = await self._lease(connection, "inapp", most)
             if not claims:
-                return []
+                return 0, []
             refused = {claim.id: why for claim in claims if (why := refuse(claim, "inapp", now_ms))}
             shown = [claim.id for claim in claims if claim.id not in refused]
             customers = [row["customer"] async for row in queries.outbox.number_inbox(connection, id=shown)]
             ended = [Ended(message, status, reason) for message, (status, reason) in refused.items()]
             ended += [Ended(message, Status.SENT, "") for message in shown]
             await self._settle(connection, ended)
-            return customers
+            return len(claims), customers

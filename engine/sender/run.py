@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import structlog
-import uvloop
 from redis.asyncio import Redis
 
-from engine import telemetry
+from engine import runtime, telemetry
 from engine.channels.fcm import FcmChannel
 from engine.clock import Clock
 from engine.errors import ServerError
@@ -31,6 +30,8 @@ POLL_S = 0.5
 """Retries come due without a wake-up, and Valkey may lose one: look this often anyway."""
 DRAIN_S = 20.0
 INAPP_PAGE = 500
+INAPP_GATHER_S = 0.02
+"""What a stream shows need not leave the moment it is due: the rows of many decisions share a transaction."""
 
 _AWAY = (*LOST, TimeoutError, asyncpg.PostgresError, RedisError, ServerError)
 
@@ -38,7 +39,7 @@ _AWAY = (*LOST, TimeoutError, asyncpg.PostgresError, RedisError, ServerError)
 def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT."""
     telemetry.configure(settings, "sender")
-    uvloop.run(_run(settings))
+    runtime.run(_run(settings))
     return 0
 
 
@@ -120,17 +121,18 @@ class Sender:
         event.clear()
 
     async def _inapp(self) -> None:
-        customers = await self._outbox.deliver_inapp(INAPP_PAGE, self._clock.now_ms(), refusal)
+        claimed, customers = await self._outbox.deliver_inapp(INAPP_PAGE, self._clock.now_ms(), refusal)
         for customer in customers:
             await self._client.publish(INBOX_CHANNEL, str(customer))
-        if not customers:
+        if claimed < INAPP_PAGE:  # else more is due
+            await asyncio.sleep(INAPP_GATHER_S)
             await self._woken_or_due("inapp")
 
     async def _pull(self) -> None:
         assert self._push is not None
-        claimed = await self._push.pull()
-        if claimed == 0:
-            await (self._woken_or_due("push") if self._push.free > 0 else asyncio.sleep(GATHER_S))
+        await self._push.pull()
+        # Either all that is due was claimed, or every slot is taken.
+        await (self._woken_or_due("push") if self._push.free > 0 else asyncio.sleep(GATHER_S))
 
     async def _record(self) -> None:
         assert self._push is not None

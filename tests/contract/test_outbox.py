@@ -127,7 +127,7 @@ async def test_a_claim_is_refused_for_what_changed_since(pool: Any, change: str,
 async def test_revoked_consent_suppresses_both_channels_and_gives_back(pool: Any) -> None:
     await pool.execute("UPDATE customer SET consents = 1 WHERE number = $1", number(0))
     now_ms = Clock().now_ms()
-    assert await outbox(pool).deliver_inapp(10, now_ms, refusal) == [number(1)]
+    assert await outbox(pool).deliver_inapp(10, now_ms, refusal) == (1, [number(1)])
     assert (await given_back(pool))["void"] == 0, "the push may still go out"
     mine = [claim for claim in await outbox(pool).lease("fcm", 10) if claim.customer == number(0)]
     status, reason = refusal(mine[0], "fcm", now_ms) or (None, "")
@@ -256,7 +256,7 @@ async def test_what_is_requeued_waits_for_its_time(pool: Any) -> None:
 
 async def test_the_inbox_is_numbered_without_gaps_and_holds_a_message_once(pool: Any) -> None:
     woken = await asyncio.gather(*(outbox(pool, name).deliver_inapp(1, Clock().now_ms(), refusal) for name in "abc"))
-    assert sorted(one for some in woken for one in some) == [number(0), number(1)]
+    assert sorted(one for _, some in woken for one in some) == [number(0), number(1)]
     rows = await pool.fetch("SELECT customer, seq FROM inbox ORDER BY customer")
     assert [tuple(row) for row in rows] == [(number(0), 1), (number(1), 1)]
     assert await pool.fetchval("SELECT sum(inbox_seq) FROM customer") == 2
