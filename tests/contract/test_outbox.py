@@ -127,7 +127,7 @@ async def test_a_claim_is_refused_for_what_changed_since(pool: Any, change: str,
 async def test_revoked_consent_suppresses_both_channels_and_gives_back(pool: Any) -> None:
     await pool.execute("UPDATE customer SET consents = 1 WHERE number = $1", number(0))
     now_ms = Clock().now_ms()
-    assert await outbox(pool).deliver_inapp(10, now_ms, refusal) == (1, [number(1)])
+    assert await outbox(pool).deliver_inapp(10, now_ms, refusal) == (2, [number(1)])
     assert (await given_back(pool))["void"] == 0, "the push may still go out"
     mine = [claim for claim in await outbox(pool).lease("fcm", 10) if claim.customer == number(0)]
     status, reason = refusal(mine[0], "fcm", now_ms) or (None, "")
