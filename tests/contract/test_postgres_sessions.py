@@ -1,5 +1,6 @@
 """Sessions: roles, clock, jsonb, tenants, the owner's connection."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,20 @@ async def test_role_clock_and_name_survive_a_release(pool: Any) -> None:
             ahead_s = await session.fetchval("SELECT extract(epoch FROM candlemaker_now() - clock_timestamp())")
             assert float(ahead_s) == pytest.approx(DAY_MS / 1000, abs=5)
             assert await session.fetchval("SHOW application_name") == TENANT
-            await session.execute("SET candlemaker.clock_offset_ms = '5'; SET application_name = 'x'")
+            async with session.transaction():
+                await session.execute("SET LOCAL candlemaker.clock_offset_ms = '5'; SET LOCAL application_name = 'x'")
+
+
+async def test_a_transaction_left_open_ends_with_its_release(pool: Any) -> None:
+    """Nothing else is reset at a release, so nothing else may stay behind."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    async with pool.acquire() as session:
+        await session.execute("BEGIN; SELECT set_config('candlemaker.retailer', '7', true)")
+    assert len(complaints) == 1 and "active transaction" in complaints[0]
+    async with pool.acquire() as session:
+        assert not session.is_in_transaction()
+        assert not await session.fetchval("SELECT current_setting('candlemaker.retailer', true)")
 
 
 async def test_jsonb_is_python(pool: Any) -> None:
