@@ -8,6 +8,7 @@ cell, then one 3-bit digit a resolution from bit 42 downwards, 7 where unused.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import repeat
 from typing import Final
 
@@ -15,10 +16,10 @@ import h3.api.basic_int as h3
 import numpy as np
 
 from geo.arrays import Cells, Floats
+from geo.grid import LEAF_RES, Grid, encode_with, grid_of
 from geo.kernels import kernel
-from geo.position import valid
+from geo.sphere import units
 
-LEAF_RES: Final = 11
 NO_CELL: Final = 0
 _RES_SHIFT = np.uint64(52)
 _RES_MASK = np.uint64(0xF << 52)
@@ -26,17 +27,19 @@ _DIGITS = 15
 
 
 def encode(lat: Floats, lng: Floats) -> Cells:
-    """u8[n]: leaf cells of positions; `NO_CELL` where the position is not `valid`."""
-    good = valid(lat, lng)
-    if good.all():
-        return _leaves(lat, lng)
-    cells = np.zeros(len(lat), np.uint64)
-    cells[good] = _leaves(lat[good], lng[good])
-    return cells
+    """u8[n]: leaf cells of positions, the h3 library's; `NO_CELL` where the position is not `valid`."""
+    return encode_with(_grid(), library_leaves, lat, lng)
 
 
-def _leaves(lat: Floats, lng: Floats) -> Cells:
+def library_leaves(lat: Floats, lng: Floats) -> Cells:
+    """u8[n]: `encode` of valid positions by the library itself, one at a time."""
     return np.fromiter(map(h3.latlng_to_cell, lat.tolist(), lng.tolist(), repeat(LEAF_RES)), np.uint64, len(lat))
+
+
+@cache
+def _grid() -> Grid:
+    corners = np.array([h3.cell_to_latlng(cell) for cell in h3.get_pentagons(0)])
+    return grid_of(library_leaves, units(corners[:, 0], corners[:, 1]))
 
 
 def parent(cells: Cells, res: int) -> Cells:

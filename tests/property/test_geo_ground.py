@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geo.cells import LEAF_RES, encode, parent
+from geo.cells import encode, parent
 from geo.cover import LEVELS, circle_cover, level
 from geo.fence import Circle
+from geo.grid import LEAF_RES
 from geo.index import FenceIndex
 from geo.match import match
 from geo.sphere import distance_m, pair_distance_m, units
