@@ -169,9 +169,9 @@ def _lattice_point(x: float, y: float) -> tuple[int, int, bool]:
 def _first(digits: np.uint64) -> int:
     """The coarsest digit that is not zero, or 0."""
     for level in range(LEAF_RES - 1, -1, -1):
-        digit = int((digits >> np.uint64(_LEAF_SHIFT + 3 * level)) & np.uint64(7))
+        digit = np.int64((digits >> np.uint64(_LEAF_SHIFT + 3 * level)) & np.uint64(7))
         if digit:
-            return digit
+            return int(digit)  # of an unsigned integer, numba's int() would be unsigned too
     return 0
 
 
