@@ -99,19 +99,25 @@ class Cycle:
             loops.create_task(self._settling(stop))
         await self.drain()
 
-    async def _matching(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            started = time.monotonic()
-            await self._guarded(self.match())
+    async def _matching(self, over: asyncio.Event) -> None:
+        try:
+            while not over.is_set():
+                started = time.monotonic()
+                await self._guarded(self.match())
+                self._stepped.set()
+                await asyncio.sleep(max(0.0, SHORTEST_TURN_S - (time.monotonic() - started)))
+        finally:
+            over.set()
             self._stepped.set()
-            await asyncio.sleep(max(0.0, SHORTEST_TURN_S - (time.monotonic() - started)))
-        self._stepped.set()
 
-    async def _settling(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self._stepped.wait()
-            self._stepped.clear()
-            await self._guarded(self.settle())
+    async def _settling(self, over: asyncio.Event) -> None:
+        try:
+            while not over.is_set():
+                await self._stepped.wait()
+                self._stepped.clear()
+                await self._guarded(self.settle())
+        finally:
+            over.set()  # a cancellation alone may be swallowed by the client that reads the log
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """Whatever is not as it should be, recovery begins anew from what is committed."""

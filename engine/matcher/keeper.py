@@ -80,13 +80,16 @@ class Keeper:
 
     async def _every(self, period_s: float, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         """Repeat *chore*; a server that is away is waited for."""
-        while not stop.is_set():
-            try:
-                await chore()
-            except _AWAY as error:
-                log.warning("keeper.waits", chore=chore.__name__, why=f"{type(error).__name__}: {error}")
-                await asyncio.sleep(min(1.0, 5 * period_s))
-            await asyncio.sleep(period_s)
+        try:
+            while not stop.is_set():
+                try:
+                    await chore()
+                except _AWAY as error:
+                    log.warning("keeper.waits", chore=chore.__name__, why=f"{type(error).__name__}: {error}")
+                    await asyncio.sleep(min(1.0, 5 * period_s))
+                await asyncio.sleep(period_s)
+        finally:
+            stop.set()  # nobody goes on without the others
 
     async def _clean(self) -> None:
         await clean(self._pool, self._snapshots.folder)
