@@ -47,8 +47,8 @@ contracts: $(STAMP) ## the import arrows of the design
 prove: $(STAMP) ## slower proofs: fault campaigns, long properties
 	$(BIN)/python -m pytest -m slow
 
-bench: $(STAMP) ## measure the bars of benchmarks/bars.toml into benchmarks/results
-	$(BIN)/python -m benchmarks.run
+bench: $(STAMP) ## measure the bars of benchmarks/bars.toml into benchmarks/results and the README
+	$(BIN)/python -m benchmarks.run; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
 bench-report: $(STAMP) ## the results as one table; fails when a bar is missed
 	$(BIN)/python -m benchmarks.report

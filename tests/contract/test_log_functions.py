@@ -213,6 +213,14 @@ async def test_many_requests_share_one_append_a_partition(client: Redis, log: Lo
     assert all(int(n) % PARTITIONS == p for p in found for n in found[p][0].payload.number)  # type: ignore[union-attr]
 
 
+async def test_who_comes_within_the_group_s_time_shares_its_append(client: Redis, log: Log) -> None:
+    writer = LogWriter(client, bound_bytes=1 << 20, group_ms=100.0)
+    first = asyncio.create_task(writer.pings(batch(P)))
+    await asyncio.sleep(0.02)
+    await asyncio.gather(first, writer.ping((P, 60.0, 24.0, 5.0, NOW_MS)))
+    assert await client.xlen(log_key(P)) == 1
+
+
 async def test_a_search_is_an_entry_of_its_own(client: Redis, log: Log) -> None:
     writer = LogWriter(client, bound_bytes=1 << 20, group_ms=2.0)
     event = SearchEvent(uuid4(), P, 60.0, 24.0, NOW_MS, [4], ["Bee"], ["candles"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks import bars, readme, result
 from engine.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,10 @@ def settings_table() -> str:
 
 def test_the_settings_table_is_that_of_the_code() -> None:
     assert f"<!-- settings -->\n{settings_table()}\n<!-- /settings -->" in README
+
+
+def test_the_figures_are_those_of_the_results() -> None:
+    assert readme.block(bars.load(), result.read(result.FOLDER)) in README
 
 
 def test_every_file_the_readme_names_is_there() -> None:
