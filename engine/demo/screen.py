@@ -29,6 +29,8 @@ from offers.reasons import Reason
 PLAIN_EVERY_S = 5.0
 LATEST = 40
 TALL, NOTICE_MS = 46, 5_000
+WIDE, HIGH = 110, 36
+"""What three panels need; a smaller terminal shows the numbers and the reasons."""
 BAR = 18
 FLAME = "#ffb347"
 
@@ -111,9 +113,13 @@ class Screen:
     def _drawn(self, now: Gauges) -> RenderableType:
         layout = Layout()
         layout.split_column(Layout(self._head(now), size=2 + len(self._lines)), Layout(name="body"), self._foot(now))
+        if self._console.width < WIDE or self._console.height < HIGH:
+            numbers = _panel("Now", _traffic(now) | _offers(now))
+            layout["body"].split_row(Layout(numbers), Layout(_reasons(now, bars=False)))
+            return layout
         layout["body"].split_row(
-            Layout(Group(self._traffic(now), self._offers(now)), ratio=4),
-            Layout(Group(self._reasons(now), self._guards(now)), ratio=5),
+            Layout(Group(_panel("Traffic", _traffic(now)), _panel("Offers", _offers(now))), ratio=4),
+            Layout(Group(_reasons(now, bars=True), self._guards(now)), ratio=5),
             Layout(self._coupons(), ratio=5),
         )
         return layout
@@ -122,31 +128,6 @@ class Screen:
         title = Text.assemble(("Candlemaker", f"bold {FLAME}"), f"   Helsinki, {weekday_text(now.at_ms)}   ")
         title.append("Ctrl-C ends it", style="dim")
         return Group(title, *(Text(line) for line in self._lines))
-
-    def _traffic(self, now: Gauges) -> RenderableType:
-        rows = {"pings/s": f"{now.pings_s:,.0f}", "pings": f"{now.pings:,}", "inside now": f"{now.inside:,}"}
-        return _panel("Traffic", rows | {f"trigger {name}": f"{n:,}" for name, n in now.triggers.items()})
-
-    def _offers(self, now: Gauges) -> RenderableType:
-        wait = "…" if now.p50_ms is None else f"{now.p50_ms:,.0f} / {now.p99_ms:,.0f} ms"
-        rows = {
-            "coupons": f"{now.coupons:,}",
-            "sent": f"{now.sent:,}",
-            "shown": f"{now.shown:,}",
-            "redemptions": f"{now.redemptions:,}",
-            "ping → push p50 / p99": wait,
-        }
-        return _panel("Offers", rows)
-
-    def _reasons(self, now: Gauges) -> RenderableType:
-        made = {f"offer on {name}": n for name, n in now.decisions.items()}
-        silent = {name.replace("_", " "): n for name, n in sorted(now.reasons.items(), key=lambda item: -item[1])}
-        most = max([1, *made.values(), *silent.values()])
-        table = Table(box=None, show_header=False, padding=(0, 1))
-        for counts, style in ((made, FLAME), (silent, "cyan")):
-            for name, n in counts.items():
-                table.add_row(name, Text("█" * max(1, round(BAR * n / most)), style=style), f"{n:,}")
-        return Panel(table, title="Decisions by reason", title_align="left", box=box.ROUNDED)
 
     def _guards(self, now: Gauges) -> RenderableType:
         held = {name: f"{now.reasons.get(name, 0):,}" for name in (Reason.BUDGET_EXHAUSTED, Reason.CAP_REACHED)}
@@ -163,6 +144,34 @@ class Screen:
         notices = self._notices if tall else self._notices[turn : turn + 1]
         panel = Panel(Text("\n".join(notices), style="dim"), title="Where this comes from", title_align="left")
         return Layout(panel, size=10 if tall else 5)
+
+
+def _traffic(now: Gauges) -> dict[str, str]:
+    rows = {"pings/s": f"{now.pings_s:,.0f}", "pings": f"{now.pings:,}", "inside now": f"{now.inside:,}"}
+    return rows | {f"trigger {name}": f"{n:,}" for name, n in now.triggers.items()}
+
+
+def _offers(now: Gauges) -> dict[str, str]:
+    wait = "…" if now.p50_ms is None else f"{now.p50_ms:,.0f} / {now.p99_ms:,.0f} ms"
+    return {
+        "coupons": f"{now.coupons:,}",
+        "sent": f"{now.sent:,}",
+        "shown": f"{now.shown:,}",
+        "redemptions": f"{now.redemptions:,}",
+        "push p50 / p99": wait,
+    }
+
+
+def _reasons(now: Gauges, bars: bool) -> RenderableType:
+    made = {f"offer on {name}": n for name, n in now.decisions.items()}
+    silent = {name.replace("_", " "): n for name, n in sorted(now.reasons.items(), key=lambda item: -item[1])}
+    most = max([1, *made.values(), *silent.values()])
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for counts, style in ((made, FLAME), (silent, "cyan")):
+        for name, n in counts.items():
+            bar = Text("█" * max(1, round(BAR * n / most)), style=style)
+            table.add_row(*(name, bar, f"{n:,}") if bars else (Text(name, style=style), f"{n:,}"))
+    return Panel(table, title="Decisions by reason", title_align="left", box=box.ROUNDED)
 
 
 def tried_rows(now: Gauges, tried: Tried, shown: Shown) -> dict[str, str]:
@@ -205,8 +214,8 @@ def _local(at_ms: int) -> datetime:
 
 def _panel(title: str, rows: Mapping[str, str]) -> Panel:
     table = Table(box=None, show_header=False, padding=(0, 1), expand=True)
-    table.add_column(ratio=3)
-    table.add_column(justify="right", ratio=2, style="bold")
+    table.add_column()
+    table.add_column(justify="right", no_wrap=True, style="bold")
     for name, value in rows.items():
         table.add_row(name, value)
     return Panel(table, title=title, title_align="left", box=box.ROUNDED)

@@ -56,6 +56,13 @@ def test_the_screen_shows_every_number() -> None:
     assert "http://127.0.0.1:8480" in text
 
 
+def test_a_small_terminal_shows_them_too() -> None:
+    text = drawn(80, 24)
+    for shown in ("801", "47,243", "1,381", "1,459", "535", "252", "724", "1,312", "597", "143", "47 / 920 ms"):
+        assert shown in text, shown
+    assert "…" not in text.split("Where this comes from")[0], "nothing is cut off"
+
+
 def test_attribution_and_mapping_are_on_a_large_screen_at_once_and_on_a_small_one_in_turn() -> None:
     assert all(word in drawn(170, 50) for word in ("OpenStreetMap", "Complete Journey", "own mapping", "simulated"))
     assert "OpenStreetMap" in drawn(80, 24)
