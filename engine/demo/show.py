@@ -22,7 +22,7 @@ from engine.demo.phones import Phones
 from engine.demo.replay import GUEST, Player
 from engine.demo.report import report, shortfalls
 from engine.demo.scene import Scene, scene
-from engine.demo.stage import Stage, stage
+from engine.demo.stage import MATCHERS, Stage, stage
 from engine.demo.tills import Tills
 from engine.demo.traffic import Traffic
 from engine.errors import CandlemakerError, ServerError
@@ -32,7 +32,7 @@ from engine.settings import Settings
 
 REFUSED = 'candlemaker_http_pings_refused_total{reason="no_consent"'
 SERVERS = "PostgreSQL, Valkey, API, matchers, sender"
-DRAIN_S, STILL_S = 45.0, 1.0
+DRAIN_S, STILL_S = 30.0, 1.0
 GUARDS_S = 60.0
 """Without an end the guards are tried within the first minute."""
 STREAMS = 8
@@ -177,18 +177,28 @@ async def together(jobs: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]
 
 
 async def _drain(show: Show) -> None:
-    """Wait until nothing is decided any more and every message has ended, at most `DRAIN_S`."""
+    """Wait until little is decided any more, then end the matchers and wait until every message has ended: phones that
+    stay where they are go on to dwell, and evidence that still grows contradicts itself.
+    """
     connection = await connect(show.stage.settings, ENGINE)
-    deadline_s, before = time.monotonic() + DRAIN_S, None
     try:
-        while time.monotonic() < deadline_s:
-            totals = dict(await queries.demo.totals(connection))
-            if totals["open_messages"] == 0 and totals == before:
-                return
-            before = totals
-            await asyncio.sleep(STILL_S)
+        await _still(connection)
+        for role in MATCHERS:
+            await show.stage.stack.stop_role(role)
+        await _still(connection)
     finally:
         await connection.close()
+
+
+async def _still(connection: Any) -> None:
+    """Return when two looks find the same rows and every message has ended, at the latest after `DRAIN_S`."""
+    deadline_s, before = time.monotonic() + DRAIN_S, None
+    while time.monotonic() < deadline_s:
+        totals = dict(await queries.demo.totals(connection))
+        if totals["open_messages"] == 0 and totals == before:
+            return
+        before = totals
+        await asyncio.sleep(STILL_S)
 
 
 async def refused_at_the_door(admin: Caller) -> int:

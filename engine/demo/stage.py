@@ -27,7 +27,8 @@ from engine.standin.ledger import FILE
 from engine.supervise import Stack
 from engine.telemetry import configure
 
-ROLES = ("api", "matcher", "matcher-2", "sender")
+MATCHERS = ("matcher", "matcher-2")
+ROLES = ("api", *MATCHERS, "sender")
 STAND_IN_S = 30.0
 POLL_S = 0.05
 
