@@ -11,17 +11,23 @@ FILE = Path(__file__).parent / "bars.toml"
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One figure that is claimed."""
+    """One figure that is claimed; with a *peer*, how many times the peer's figure ours is, both in *unit*."""
 
     name: str
     unit: str
     bar: float
     direction: Literal["at_least", "at_most"]
     claim: str
+    peer: str | None = None
 
-    def met(self, ours: float) -> bool:
-        """Whether *ours* is on the good side; exactly the bar is."""
-        return ours >= self.bar if self.direction == "at_least" else ours <= self.bar
+    @property
+    def measure(self) -> str:
+        """What the bar counts."""
+        return self.unit if self.peer is None else f"times {self.peer}"
+
+    def met(self, figure: float) -> bool:
+        """Whether *figure* is on the good side; exactly the bar is."""
+        return figure >= self.bar if self.direction == "at_least" else figure <= self.bar
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -39,12 +39,12 @@ def block(plans: Mapping[str, Plan], results: Mapping[str, Result]) -> str:
 
 
 def _line(bar: Bar, row: Row | None) -> str:
-    due = f"{SIGNS[bar.direction]} {bar.bar:,g} {bar.unit}"
+    due = f"{SIGNS[bar.direction]} {bar.bar:,g} {bar.measure}"
     if row is None:
         return f"| {bar.claim} | {due} | – | – | **not measured** |"
     low, high = row.spread
     met = "yes" if row.met else "**no**"
-    return f"| {bar.claim} | {due} | {_figure(row.ours)} | {_figure(low)} to {_figure(high)} | {met} |"
+    return f"| {bar.claim} | {due} | {_figure(row.figure)} | {_figure(low)} to {_figure(high)} | {met} |"
 
 
 def _figure(value: float) -> str:

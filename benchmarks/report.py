@@ -42,13 +42,13 @@ def failures(plans: Mapping[str, Plan], results: Mapping[str, Result]) -> list[s
             row = rows.get(bar.name)
             if row is None:
                 found.append(f"{bar.name} was not measured: run `python -m benchmarks.run {bench}`")
-            elif row.bar != bar.bar or row.unit != bar.unit:
+            elif (row.bar, row.unit, row.peer) != (bar.bar, bar.unit, bar.peer):
                 found.append(
-                    f"{bar.name} was measured against {row.bar:g} {row.unit}, the bar is {bar.bar:g} {bar.unit}"
+                    f"{bar.name} was measured against {row.bar:g} {_measure(row)}, the bar is {bar.bar:g} {bar.measure}"
                 )
-            elif not (row.met and bar.met(row.ours)):
+            elif not (row.met and bar.met(row.figure)):
                 found.append(
-                    f"{bar.name} is missed: {row.ours:g} {row.unit}, {SIGNS[bar.direction]} {bar.bar:g} is due"
+                    f"{bar.name} is missed: {row.figure:g} {bar.measure}, {SIGNS[bar.direction]} {bar.bar:g} is due"
                 )
     return found
 
@@ -57,7 +57,12 @@ def line_of(row: Row) -> str:
     """A figure in one line."""
     low, high = row.spread
     verdict = "met" if row.met else "MISSED"
-    return f"{row.name}: {row.ours:g} {row.unit} ({low:g} to {high:g}), bar {row.bar:g}: {verdict}; {row.note}"
+    return f"{row.name}: {row.figure:g} {_measure(row)} ({low:g} to {high:g}), bar {row.bar:g}: {verdict}; {row.note}"
+
+
+def _measure(row: Row) -> str:
+    """As `Bar.measure`, with both figures behind it."""
+    return row.unit if row.peer is None else f"times {row.peer} ({row.ours:g} : {row.theirs:g} {row.unit})"
 
 
 def _table(plans: Mapping[str, Plan], results: Mapping[str, Result]) -> Table:
@@ -68,9 +73,9 @@ def _table(plans: Mapping[str, Plan], results: Mapping[str, Result]) -> Table:
         rows = {row.name: row for row in results[bench].rows} if bench in results else {}
         for bar in plan.bars:
             row = rows.get(bar.name)
-            figures = (f"{row.ours:g}", "{:g} to {:g}".format(*row.spread)) if row else ("–", "–")
+            figures = (f"{row.figure:g}", "{:g} to {:g}".format(*row.spread)) if row else ("–", "–")
             met = ("yes" if row.met else "NO") if row else "not measured"
-            table.add_row(bench, bar.name, f"{SIGNS[bar.direction]} {bar.bar:g}", *figures, bar.unit, met)
+            table.add_row(bench, bar.name, f"{SIGNS[bar.direction]} {bar.bar:g}", *figures, bar.measure, met)
     return table
 
 

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "results"
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One figure. `ratio` is how many times better ours is than the peer's; a bar without a peer leaves those null.
-    `spread` is the least and the greatest of the repeated measurements.
+    `spread` is the least and the greatest of the repeated measurements of the `figure`.
     """
 
     name: str
@@ -31,6 +31,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     met: bool
     spread: tuple[float, float]
     note: str
+
+    @property
+    def figure(self) -> float:
+        """What is held against the bar."""
+        return self.ours if self.ratio is None else self.ratio
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +60,20 @@ def row(bar: Bar, values: Sequence[float], note: str, ours: float | None = None)
         met=bar.met(figure),
         spread=(rounded(min(values)), rounded(max(values))),
         note=note,
+    )
+
+
+def compared(bar: Bar, ours: Sequence[float], theirs: Sequence[float], version: str, note: str) -> Row:
+    """The figure of a bar against its peer: medians of rates measured by turns, and the turns' own ratios as spread."""
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    return msgspec.structs.replace(
+        row(bar, ratios, note, ratio),
+        ours=rounded(statistics.median(ours)),
+        peer=bar.peer,
+        peer_version=version,
+        theirs=rounded(statistics.median(theirs)),
+        ratio=rounded(ratio),
     )
 
 

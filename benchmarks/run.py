@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import bars, first_coupon, ingest, latency, memory, result, stop, takeover
+from benchmarks import bars, first_coupon, geo_encode, ingest, latency, memory, result, stop, takeover
 from benchmarks.bars import Plan
 from benchmarks.machine import QUIET, commit, load_average, this_machine
 from benchmarks.report import line_of
@@ -27,7 +27,10 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "stop": stop.bench,
     "first_coupon": first_coupon.bench,
     "memory": memory.bench,
+    "geo_encode": geo_encode.bench,
 }
+GEOMETRY = ("geo_encode",)
+"""Measured by `make bench-geo` only: against peers, which must be installed first."""
 LONGEST_S = 300.0
 """A bench that takes longer hangs."""
 
@@ -44,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
             return 2
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which asyncio unwinds in order
     remark = f"; NOT ALONE on the machine (load average {busy:.2f} before)" if busy > QUIET else ""
-    good = [_measured(name, args.out, remark) for name in args.bench or BENCHES]
+    names = args.bench or [name for name in BENCHES if name not in GEOMETRY]
+    good = [_measured(name, args.out, remark) for name in names]
     return 0 if all(good) else 1
 
 
@@ -73,7 +77,9 @@ async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) ->
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("bench", nargs="*", metavar="bench", help=f"of {', '.join(BENCHES)}; all without")
+    parser.add_argument(
+        "bench", nargs="*", metavar="bench", help=f"of {', '.join(BENCHES)}; all but the geometry's without"
+    )
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

@@ -16,8 +16,9 @@ import h3.api.basic_int as h3
 import numpy as np
 
 from geo.arrays import Cells, Floats
-from geo.grid import LEAF_RES, Grid, encode_with, grid_of
+from geo.grid import encode_with, grid_of
 from geo.kernels import kernel
+from geo.leaves import LEAF_RES, Grid
 from geo.sphere import units
 
 NO_CELL: Final = 0

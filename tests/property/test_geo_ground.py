@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from geo.cells import encode, parent
 from geo.cover import LEVELS, circle_cover, level
 from geo.fence import Circle
-from geo.grid import LEAF_RES
 from geo.index import FenceIndex
+from geo.leaves import LEAF_RES
 from geo.match import match
 from geo.sphere import distance_m, pair_distance_m, units
 from tests.reference.geo_ground import edge_m, haversine_m, moved, pairs

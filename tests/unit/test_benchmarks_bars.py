@@ -1,16 +1,20 @@
 """The bars: what is claimed is what is measured, and a missed or missing figure fails."""
 
+import asyncio
 import datetime
+import importlib.metadata
 import re
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from benchmarks import bars, report, result, run
+from benchmarks import bars, geo_encode, report, result, run
 from benchmarks.bars import Bar
 from benchmarks.machine import Machine
 from benchmarks.result import Result, Row
+from geo.cells import library_leaves
 
 CLAIMED = {
     "pings_batched": (50_000, "pings/s", "at_least"),
@@ -23,12 +27,17 @@ CLAIMED = {
     "stop_to_last_send": (1, "s", "at_most"),
     "first_coupon": (90, "s", "at_most"),
     "bytes_a_customer": (400, "bytes", "at_most"),
+    "encode_h3": (4, "times h3", "at_least"),
+    "encode_h3ronpy": (2, "times h3ronpy", "at_least"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
 
 
 def a_row(bar: Bar, ours: float) -> Row:
+    """With the figure *ours*; a peer's is 1."""
+    if bar.peer is not None:
+        return result.compared(bar, [ours] * 3, [1.0] * 3, "1.0", "alone")
     return result.row(bar, [ours, ours, ours], "alone")
 
 
@@ -41,7 +50,7 @@ def all_met() -> dict[str, Result]:
 
 
 def test_no_bar_is_bent() -> None:
-    found = {bar.name: (bar.bar, bar.unit, bar.direction) for plan in bars.load().values() for bar in plan.bars}
+    found = {bar.name: (bar.bar, bar.measure, bar.direction) for plan in bars.load().values() for bar in plan.bars}
     assert found == CLAIMED
 
 
@@ -75,6 +84,36 @@ def test_the_figure_is_the_median_unless_another_is_given() -> None:
     assert result.row(bar, [1.0, 9.0, 2.0], "").ours == 2.0
     worst = result.row(bar, [1.0, 20.0, 2.0], "", ours=20.0)
     assert (worst.ours, worst.met, worst.spread) == (20.0, False, (1.0, 20.0))
+
+
+def test_against_a_peer_the_ratio_of_the_medians_is_the_figure() -> None:
+    bar = Bar("encode", "points/s", 4, "at_least", "", peer="h3")
+    row = result.compared(bar, [8e6, 9e6, 1e6], [1e6, 2e6, 3e6], "4.5.0", "")
+    assert (row.ours, row.peer, row.peer_version, row.theirs, row.ratio) == (8e6, "h3", "4.5.0", 2e6, 4.0)
+    assert (row.figure, row.met, row.spread) == (4.0, True, (0.3333, 8.0))
+    assert not result.compared(bar, [7.9e6], [2e6], "4.5.0", "").met
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h3ronpy", None)
+    with pytest.raises(RuntimeError, match=r"pip install h3ronpy=="):
+        asyncio.run(geo_encode.bench(bars.load()["geo_encode"]))
+
+
+def test_the_encoders_take_turns_and_give_the_same_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = bars.load()["geo_encode"]
+    small = msgspec.structs.replace(plan, workload=plan.workload | {"points": 500, "rounds": 2})
+    monkeypatch.setattr(geo_encode, "_h3ronpy", lambda: lambda lat, lng, res: library_leaves(lat, lng))
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"of {name}")
+    rows = asyncio.run(geo_encode.bench(small))
+    assert [(row.name, row.peer, row.peer_version) for row in rows] == [
+        ("encode_h3", "h3", "of h3"),
+        ("encode_h3ronpy", "h3ronpy", "of h3ronpy"),
+    ]
+    assert all(row.theirs and row.ratio for row in rows)
+    monkeypatch.setattr(geo_encode, "_h3ronpy", lambda: lambda lat, lng, res: library_leaves(lng / 2, lat))
+    with pytest.raises(RuntimeError, match="the same cells"):
+        asyncio.run(geo_encode.bench(small))
 
 
 def test_a_result_is_written_in_the_designs_format_and_read_back(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import geo
+from geo.arrays import frozen
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
@@ -41,6 +42,21 @@ def test_after_warming_nothing_is_compiled_any_more(tmp_path: Path) -> None:
         presence.forget(2)
         switch(presence, some, FenceIndex.empty(), 100_000)
     assert _signatures() == before
+
+
+def test_a_frozen_array_is_plain_and_shares_memory_where_it_can(tmp_path: Path) -> None:
+    given = np.arange(4.0)
+    array = frozen(given, np.float64)
+    assert given.flags.writeable and np.shares_memory(given, array)
+    assert frozen(array, np.float64) is array
+    np.save(tmp_path / "kept.npy", given)
+    unaligned = np.frombuffer(b"\0" + given.tobytes(), np.uint8)[1:].view(np.float64)
+    assert not unaligned.flags.aligned
+    mapped = np.load(tmp_path / "kept.npy", mmap_mode="r")
+    for values in (given, given.tolist(), np.repeat(given, 2)[::2], given.astype(">f8"), mapped, unaligned):
+        array = frozen(values, np.float64)
+        assert type(array) is np.ndarray and array.dtype == np.float64 and array.tolist() == given.tolist()
+        assert array.flags.c_contiguous and array.flags.aligned and not array.flags.writeable
 
 
 def test_an_edited_constant_in_another_file_is_noticed(tmp_path: Path) -> None:
