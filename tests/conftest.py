@@ -6,17 +6,13 @@ A server that cannot start skips its tests with a loud line at home and fails th
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import secrets
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -26,8 +22,8 @@ import structlog
 from engine.embedded.servers import EmbeddedServers
 from engine.errors import ServerError
 from engine.postgres.migrate import migrate
-from engine.postgres.pool import connect
 from engine.settings import Settings
+from tests.databases import copied, in_thread, name_of
 
 _missing: list[str] = []
 
@@ -65,29 +61,29 @@ def servers() -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def template_database(servers: Settings) -> Iterator[str]:
     """Name of a migrated database that others are copied from."""
-    with _database(servers) as url:
+    with copied(servers) as url:
         in_thread(migrate(replace(servers, database_url=url)))
-        yield urlsplit(url).path.lstrip("/")
+        yield name_of(url)
 
 
 @pytest.fixture
 def database_url(servers: Settings, template_database: str) -> Iterator[str]:
     """A fresh migrated database for one test."""
-    with _database(servers, template_database) as url:
+    with copied(servers, template_database) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def module_database_url(servers: Settings, template_database: str) -> Iterator[str]:
     """A fresh migrated database for one module."""
-    with _database(servers, template_database) as url:
+    with copied(servers, template_database) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(servers: Settings) -> Iterator[str]:
     """A database without any table of ours."""
-    with _database(servers) as url:
+    with copied(servers) as url:
         yield url
 
 
@@ -111,12 +107,6 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, database_url=database_url, redis_url=redis_url, port=0)
 
 
-def in_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine from a plain fixture without touching the test's own event loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
-
 @contextlib.contextmanager
 def _open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="candlemaker-test-", dir=_fast_place()))
@@ -132,24 +122,6 @@ def _fast_place() -> str | None:
     memory = Path("/dev/shm")
     large = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
     return str(memory) if large else None
-
-
-@contextlib.contextmanager
-def _database(servers: Settings, template: str = "template1") -> Iterator[str]:
-    name = f"candlemaker_test_{secrets.token_hex(6)}"
-    in_thread(_run(servers, f"CREATE DATABASE {name} TEMPLATE {template}"))
-    try:
-        yield urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
-    finally:
-        in_thread(_run(servers, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _run(servers: Settings, sql: str) -> None:
-    connection = await connect(servers)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 @contextlib.contextmanager

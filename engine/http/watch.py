@@ -49,7 +49,8 @@ class Watch:
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("watch.lost", error=type(error).__name__)
             self._lost()
-            await asyncio.sleep(RETRY_S)
+            if not self._closing:
+                await asyncio.sleep(RETRY_S)
 
     def _lost(self) -> None:
         self._directory.deaf()

@@ -159,7 +159,8 @@ class World:
         await self.until(behind, "the matchers catch up")
 
     async def switched(self, campaign: int) -> None:
-        """A snapshot with the (first) block of *campaign* in every partition is in force everywhere."""
+        """A snapshot with the (first) block of *campaign* in every partition is in every log: whatever is reported
+        from now on comes behind it."""
 
         async def leased() -> bool:
             blocks = await self.ask("SELECT FROM budget_block WHERE campaign = $1", campaign)
@@ -172,7 +173,6 @@ class World:
             return all([await self._revision(p) >= revision for p in range(PARTITIONS)])
 
         await self.until(in_force, "every partition's log has the switch")
-        await self.matched()
 
     async def _revision(self, p: int) -> int:
         """The newest revision named by the partition's checkpoint or by a switch behind it."""
@@ -280,16 +280,24 @@ async def _furnish(world: World) -> None:
     ]
     await world.good("POST", "/v1/stores", "retailer", {"stores": stores})
     await world.good("POST", "/v1/products", "retailer", {"products": [{"code": "wick", "name": "Wick"}]})
-    await start(world, "must", campaign("must", "shop", 64_000))
-    await start(world, "rare", campaign("rare", "kiosk", RARE_COUPONS))
+    for name, store, budget in (("must", "shop", 64_000), ("rare", "kiosk", RARE_COUPONS)):
+        await activate(world, name, campaign(name, store, budget))
+    for number in world.campaigns.values():
+        await world.switched(number)
     await world.shared_by(2)
 
 
-async def start(world: World, name: str, body: dict[str, Any]) -> int:
-    """Create and activate a campaign; return its id once every partition decides with it."""
+async def activate(world: World, name: str, body: dict[str, Any]) -> int:
+    """Create and activate a campaign; return its id."""
     number: int = (await world.good("POST", "/v1/campaigns", "retailer", body, fresh("key")))["id"]
     await world.good("POST", f"/v1/campaigns/{number}/activate", "retailer", None, fresh("key"))
     world.campaigns[name] = number
+    return number
+
+
+async def start(world: World, name: str, body: dict[str, Any]) -> int:
+    """The same, once every partition decides with it."""
+    number = await activate(world, name, body)
     await world.switched(number)
     return number
 

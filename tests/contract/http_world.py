@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,12 +18,11 @@ from engine.log.keys import INBOX_CHANNEL, PARTITIONS, log_key, meta_key
 from engine.postgres.pool import connect
 from engine.settings import Settings
 from offers.coupon import code, code_hash
+from tests.contract.http_bodies import a_campaign, a_product, a_store, fresh, is_problem, keyed
 
-HELSINKI = (60.1699, 24.9384)
 ALL_CONSENTS = dict.fromkeys(
     ("location", "history", "marketing_push", "marketing_inapp", "cross_retailer", "measurement"), True
 )
-_serial = itertools.count(1)
 
 
 @dataclass
@@ -56,11 +53,21 @@ class World:
 
     async def count(self) -> dict[str, int]:
         """Rows of every table and entries of the log; what a refused request leaves as it was."""
-        names = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        rows = {n[0]: await self.database.fetchval(f"SELECT count(*) FROM {n[0]}") for n in names}
-        for p in range(PARTITIONS):
-            rows[log_key(p)] = await self.services.valkey.xlen(log_key(p))
-        return rows
+        tables = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        each = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM {name}" for (name,) in tables)
+        async with self.services.valkey.pipeline() as asked:
+            for p in range(PARTITIONS):
+                asked.xlen(log_key(p))
+            entries = dict(zip(map(log_key, range(PARTITIONS)), await asked.execute(), strict=True))
+        return dict(await self.database.fetch(each)) | entries
+
+    async def refused(self, method: str, path: str, who: str, body: Any, **expected: Any) -> Any:
+        """The problem of a request that must be refused, as *expected* of `is_problem`, and leave nothing behind."""
+        before = await self.count()
+        answer = await self.ask(method, path, who, body, **keyed())
+        assert is_problem(answer, **expected)
+        assert await self.count() == before
+        return answer.json()
 
     async def customer(self, **consents: bool) -> str:
         """A new customer with all consents but those named."""
@@ -108,6 +115,22 @@ class World:
         body = a_store(**more)
         await self.good("POST", "/v1/stores", who, {"stores": [body]})
         return await self.good("GET", f"/v1/stores/{body['code']}", who)
+
+
+@dataclass(frozen=True)
+class Regulars:
+    """A customer who is there for all tests of a module, its token, and a product of a retailer that has a store."""
+
+    customer: str
+    token: str
+    product: str
+
+
+async def regulars_of(world: World) -> Regulars:
+    customer, product = await world.customer(), a_product()
+    await world.good("POST", "/v1/products", "retailer", {"products": [product]})
+    await world.store()
+    return Regulars(customer, await world.token(customer), product["code"])
 
 
 @asynccontextmanager
@@ -166,85 +189,3 @@ async def put_into_inbox(world: World, customer: str, coupon: UUID) -> str:
     )  # fmt: skip
     await world.services.valkey.publish(INBOX_CHANNEL, str(number))
     return str(decision)
-
-
-def fresh(noun: str) -> str:
-    """A name nobody has used."""
-    return f"{noun}-{next(_serial)}-{uuid4().hex[:8]}"
-
-
-def now(seconds: float = 0.0) -> str:
-    """RFC 3339 text of *seconds* from now."""
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    return moment.isoformat().replace("+00:00", "Z")
-
-
-def a_ping(customer: str, **more: Any) -> dict[str, Any]:
-    """A good ping."""
-    return {"customer": customer, "lat": HELSINKI[0], "lng": HELSINKI[1], "accuracy_m": 12.5, "at": now()} | more
-
-
-def a_store(**more: Any) -> dict[str, Any]:
-    """A good store."""
-    good = {
-        "code": fresh("store"),
-        "name": "Candle Shop",
-        "lat": HELSINKI[0],
-        "lng": HELSINKI[1],
-        "zone": "Europe/Helsinki",
-        "country": "FI",
-        "opening_hours": "24/7",
-    }
-    return good | more
-
-
-def a_product(**more: Any) -> dict[str, Any]:
-    """A good product."""
-    return {"code": fresh("product"), "name": "Beeswax Candle", "brand": "Bee", "category": "Candles"} | more
-
-
-def a_campaign(stores: list[str], **offer: Any) -> dict[str, Any]:
-    """A good campaign for *stores*."""
-    return {
-        "code": fresh("campaign"),
-        "name": "Light",
-        "trigger": "enter",
-        "stores": stores,
-        "radius_m": 50.0,
-        "starts_at": now(-60),
-        "ends_at": now(86_400),
-        "cap": {"coupons": 1, "per_days": 1},
-        "budget_coupons": 100,
-        "offer": {"kind": "percent_off", "percent": 15, "valid_for_s": 3600} | offer,
-        "creative": {"title": "15 % off", "body": "Today only"},
-    }
-
-
-def a_purchase(customer: str, product: str, **more: Any) -> dict[str, Any]:
-    """A good receipt."""
-    good = {
-        "customer": customer,
-        "receipt": fresh("receipt"),
-        "at": now(-30),
-        "total_minor": 1000,
-        "currency": "EUR",
-        "lines": [{"product": product, "quantity": 2, "amount_minor": 1000}],
-    }
-    return good | more
-
-
-def a_redemption(code: str, **more: Any) -> dict[str, Any]:
-    """A good call of a till."""
-    return {"code": code, "basket_minor": 2000, "currency": "EUR", "till": "till 1"} | more
-
-
-def is_problem(answer: httpx.Response, status: int | None = None, kind: str | None = None) -> bool:
-    """Assert that *answer* is a 4xx problem as RFC 9457 has it, of that status and kind."""
-    assert 400 <= answer.status_code < 500, (answer.status_code, answer.text)
-    assert answer.headers["content-type"] == "application/problem+json", answer.headers
-    body = answer.json()
-    assert body["status"] == answer.status_code
-    assert body["type"].startswith("/problems/") and body["title"], body
-    assert status in (None, answer.status_code), (status, answer.text)
-    assert kind is None or body["type"] == f"/problems/{kind}", (kind, body)
-    return True

@@ -31,9 +31,11 @@ from tests.reference.matcher_world import CONSENTS, GRANTED, PLACES, SPECS, STOR
 
 KEY = b"a coupon key of thirty-two bytes"
 TOTAL = 1_000
+LIVE = 1
+"""The campaign that is live."""
 
 
-async def furnish(settings: Settings, live: tuple[int, ...] = (1,)) -> None:
+async def furnish(settings: Settings) -> None:
     """Retailer 1, its stores, campaigns, blocks of partition P and customers, with the ids of `matcher_world`."""
     database = await connect(settings)
     try:
@@ -46,7 +48,7 @@ async def furnish(settings: Settings, live: tuple[int, ...] = (1,)) -> None:
             )
         for id in (1, 2):
             await database.execute("INSERT INTO product (retailer, code, name) VALUES (1, $1, 'Candle')", f"p{id}")
-        await _campaigns(database, live)
+        await _campaigns(database)
         for row, consents in enumerate(CONSENTS):
             await database.execute(
                 "INSERT INTO customer (number, p, id, consents) VALUES ($1, $2, $3, $4)",
@@ -56,12 +58,12 @@ async def furnish(settings: Settings, live: tuple[int, ...] = (1,)) -> None:
         await database.close()
 
 
-async def _campaigns(database: Any, live: tuple[int, ...]) -> None:
+async def _campaigns(database: Any) -> None:
     for id, spec in SPECS.items():
         await database.execute(
             "INSERT INTO campaign (id, retailer, code, state, spec, starts_at, ends_at)"
             " OVERRIDING SYSTEM VALUE VALUES ($1, 1, $2, $3, $4, $5, $6)",
-            *(id, f"{spec.code}-{id}", "live" if id in live else "draft", lasting(spec), *_dates()),
+            *(id, f"{spec.code}-{id}", "live" if id == LIVE else "draft", lasting(spec), *_dates()),
         )
         await database.execute("INSERT INTO budget VALUES ($1, 1, $2, $3)", id, TOTAL, GRANTED[id])
         await database.execute("INSERT INTO budget_block VALUES ($1, $2, $3, 0)", id, P, GRANTED[id])
@@ -126,15 +128,6 @@ async def owner(settings: Settings, folder: Path) -> AsyncIterator[Owner]:
     finally:
         await client.aclose()
         pool.terminate()
-
-
-async def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
-    """What the database says, to a connection of its own."""
-    database = await connect(settings)
-    try:
-        return [tuple(row) for row in await database.fetch(sql)]
-    finally:
-        await database.close()
 
 
 class Scissors:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 import pytest
+import pytest_asyncio
 from structlog.testing import capture_logs
 
 from engine.channels.fcm import FcmChannel
@@ -28,6 +29,13 @@ from tests.contract.fcm_rig import CLOCK, LIFE_S, Rig, push, running
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with running(tmp_path) as rig:
+        yield rig
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """One for all rows of the table: each of them has a phone of its own."""
+    async with running(tmp_path_factory.mktemp("rows")) as rig:
         yield rig
 
 
@@ -71,10 +79,11 @@ ROWS = [
 ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("answer", "after", "verdict", "wait_s"), ROWS)
-async def test_row(rig: Rig, answer: str, after: str, verdict: Verdict, wait_s: float | None) -> None:
+async def test_row(lasting: Rig, answer: str, after: str, verdict: Verdict, wait_s: float | None) -> None:
     """Each answer is read right, and none makes the transport send again (pyfcm's own would, for five of them)."""
-    outcome, arrivals = await rig.scripted(Answer(answer, after))
+    outcome, arrivals = await lasting.scripted(Answer(answer, after))
     assert (outcome.verdict, outcome.retry_after_s) == (verdict, wait_s)
     assert [row["answer"] for row in arrivals] == [answer], "exactly one arrival"
     assert arrivals[0]["accepted"] is FAULTS[answer].accepted

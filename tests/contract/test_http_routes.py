@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
 
 from engine.http.table import ROUTES
-from engine.settings import Settings
-from tests.contract.http_world import (
-    World,
+from tests.contract.http_bodies import (
     a_campaign,
     a_ping,
     a_product,
@@ -20,23 +14,14 @@ from tests.contract.http_world import (
     a_store,
     fresh,
     is_problem,
+    keyed,
     now,
-    put_into_inbox,
-    running,
 )
+from tests.contract.http_world import World, put_into_inbox
 
 OULU = (65.0121, 25.4651)  # no other test's stores stand here
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def world(
-    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[World]:
-    data: Path = tmp_path_factory.mktemp("data")
-    async with running(Settings(data=data, database_url=module_database_url, redis_url=module_redis_url)) as one:
-        yield one
 
 
 async def test_a_ping_is_appended(world: World) -> None:
@@ -318,9 +303,8 @@ async def test_coupons_are_shown_to_their_customer_and_redeemed(world: World) ->
     assert (shown["id"], shown["code"], shown["state"]) == (str(identity), code, "issued")
     assert await world.good("GET", f"/v1/coupons/{identity}", token) == shown
     is_problem(await world.ask("GET", f"/v1/coupons/{identity}", await world.token(other)), 404)
-    keyed = {"headers": {"Idempotency-Key": fresh("key")}}
     typed = code.lower().replace("-", " ")
-    redeemed = await world.good("POST", "/v1/redemptions", "till", a_redemption(typed), **keyed)
+    redeemed = await world.good("POST", "/v1/redemptions", "till", a_redemption(typed), **keyed())
     assert (redeemed["coupon"], redeemed["discount_minor"]) == (str(identity), 300)
     assert (await world.good("GET", f"/v1/coupons/{identity}", token))["state"] == "redeemed"
 

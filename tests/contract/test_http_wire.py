@@ -12,14 +12,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from engine.settings import Settings
-from tests.contract.http_world import World, a_ping, put_into_inbox, running
+from tests.contract.http_bodies import a_ping
+from tests.contract.http_world import World, put_into_inbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,15 +64,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()  # an orphan would keep the database from being dropped
             raise
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def world(
-    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[World]:
-    data: Path = tmp_path_factory.mktemp("data")
-    async with running(Settings(data=data, database_url=module_database_url, redis_url=module_redis_url)) as one:
-        yield one
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -19,7 +19,7 @@ from engine.postgres import queries
 from engine.postgres.pool import ENGINE, connect
 from engine.settings import Settings
 from offers.coupon import code, code_hash
-from tests.contract.matcher_rig import KEY, furnish
+from tests.contract.matcher_rig import KEY
 from tests.reference.matcher_world import GRANTED, SNAPSHOTS, Log, P, number, state
 
 OTHER = 9
@@ -37,10 +37,9 @@ EVERYTHING = {
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Any]:
+async def database(furnished: Settings) -> AsyncIterator[Any]:
     """A session like a matcher's, in the furnished world."""
-    await furnish(settings, live=())
-    session = await connect(settings, ENGINE)
+    session = await connect(furnished, ENGINE)
     yield session
     await session.close()
 
@@ -146,10 +145,10 @@ async def test_a_zombies_commit_writes_nothing(database: Any) -> None:
     assert len((await seen(database))["decisions"]) == 2
 
 
-async def test_two_owners_at_once_write_once(settings: Settings, database: Any) -> None:
+async def test_two_owners_at_once_write_once(furnished: Settings, database: Any) -> None:
     """The same owner twice (a commit repeated while the first still runs): one of them moves the position."""
     epoch = await took_over(database)
-    other = await connect(settings, ENGINE)
+    other = await connect(furnished, ENGINE)
     try:
         told = await asyncio.gather(
             *(commit(session, [share(arrivals(), epoch)], KEY) for session in (database, other)), return_exceptions=True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,33 +14,46 @@ from engine.clock import Clock
 from engine.matcher.commit import Share, commit
 from engine.matcher.step import step
 from engine.postgres import queries
-from engine.postgres.pool import ENGINE, open_pool
+from engine.postgres.pool import ENGINE, connect, open_pool
 from engine.sender.claim import Claim, refusal
 from engine.sender.outbox import Ended, Outbox
 from engine.sender.retry import Again, Status
 from engine.settings import Settings
-from tests.contract.matcher_rig import KEY, furnish
+from tests.contract.matcher_rig import KEY
+from tests.databases import copied, in_thread, name_of
 from tests.reference.matcher_world import SNAPSHOTS, Log, P, number, state
 
 LEASE_S = 30
 
 
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Any]:
-    """A database in which customers 0 and 1 were decided an offer: two decisions, four messages."""
-    await furnish(settings)
-    one = await open_pool(settings, ENGINE, 2, 6)
-    async with one.acquire() as connection:
-        epoch = (await queries.matcher.take_over(connection, p=P))["epoch"]
-        log = Log()
-        log.pings([0, 1], "street")
-        log.pings([0, 1], "one")
-        await commit(connection, [Share(P, epoch, 0, 1, 0, step(state(), log.entries, SNAPSHOTS))], KEY)
+@pytest.fixture(scope="module")
+def decided_template(servers: Settings, matcher_template: str) -> Iterator[str]:
+    """Name of a database in which customers 0 and 1 were decided an offer: two decisions, four messages."""
+    with copied(servers, matcher_template) as url:
+        in_thread(decide(replace(servers, database_url=url)))
+        yield name_of(url)
+
+
+async def decide(settings: Settings) -> None:
+    connection = await connect(settings, ENGINE)
+    epoch = (await queries.matcher.take_over(connection, p=P))["epoch"]
+    log = Log()
+    log.pings([0, 1], "street")
+    log.pings([0, 1], "one")
+    await commit(connection, [Share(P, epoch, 0, 1, 0, step(state(), log.entries, SNAPSHOTS))], KEY)
     # The world's decisions are of a fixed day; what hangs on the clock is moved to today.
-    await one.execute("UPDATE message SET expires_at = now() + interval '1 hour'")
-    await one.execute("UPDATE coupon SET valid_until = now() + interval '1 hour'")
-    yield one
-    one.terminate()
+    await connection.execute("UPDATE message SET expires_at = now() + interval '1 hour'")
+    await connection.execute("UPDATE coupon SET valid_until = now() + interval '1 hour'")
+    await connection.close()
+
+
+@pytest.fixture
+async def pool(servers: Settings, decided_template: str) -> AsyncIterator[Any]:
+    """Sessions like a sender's, on a fresh copy."""
+    with copied(servers, decided_template) as url:
+        one = await open_pool(replace(servers, database_url=url), ENGINE, 2, 6)
+        yield one
+        one.terminate()
 
 
 def outbox(pool: Any, name: str = "a") -> Outbox:
