@@ -130,6 +130,15 @@ async def owner(settings: Settings, folder: Path) -> AsyncIterator[Owner]:
         pool.terminate()
 
 
+async def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """What the database says, to a connection of its own."""
+    database = await connect(settings)
+    try:
+        return [tuple(row) for row in await database.fetch(sql)]
+    finally:
+        await database.close()
+
+
 class Scissors:
     """A wire to PostgreSQL that is cut, once armed, when the server has answered the next turn: it is committed, its
     answer never arrives."""

@@ -13,17 +13,16 @@ import pytest
 from engine.matcher.state import State
 from engine.postgres.pool import connect
 from engine.settings import Settings
-from tests.contract.matcher_rig import Owner, furnish, owner, rows
+from tests.contract.matcher_rig import Owner, owner, rows
 from tests.reference.matcher_world import P, number
 
 SOON_S = 0.1
 
 
 @pytest.fixture
-async def one(settings: Settings, tmp_path: Path) -> AsyncIterator[Owner]:
+async def one(furnished: Settings, tmp_path: Path) -> AsyncIterator[Owner]:
     """The owner of P; customers 0 and 1 stand on the street."""
-    await furnish(settings)
-    async with owner(settings, tmp_path) as it:
+    async with owner(furnished, tmp_path) as it:
         await it.take()
         await it.pings([0, 1], "street", it.began_ms)
         await it.cycle.turn()
@@ -46,10 +45,10 @@ async def decided(settings: Settings) -> list[int]:
     return [customer for (customer,) in await rows(settings, "SELECT customer FROM decision ORDER BY 1")]
 
 
-async def test_what_is_found_during_a_commit_is_committed_by_the_next(settings: Settings, one: Owner) -> None:
+async def test_what_is_found_during_a_commit_is_committed_by_the_next(furnished: Settings, one: Owner) -> None:
     state = one.cycle.owned[P].state
     await one.pings([0], "one", one.began_ms + 5)
-    async with commits_held(settings):
+    async with commits_held(furnished):
         await one.cycle.match()
         first = state.position
         committing = asyncio.create_task(one.cycle.settle())
@@ -59,10 +58,10 @@ async def test_what_is_found_during_a_commit_is_committed_by_the_next(settings: 
         await one.cycle.match()
         assert state.position > first, "stepping goes on"
     await committing
-    assert await decided(settings) == [number(0)]
-    assert await rows(settings, f"SELECT position FROM partition WHERE p = {P}") == [(first,)]
+    assert await decided(furnished) == [number(0)]
+    assert await rows(furnished, f"SELECT position FROM partition WHERE p = {P}") == [(first,)]
     await one.cycle.settle()
-    assert await decided(settings) == [number(0), number(1)]
+    assert await decided(furnished) == [number(0), number(1)]
     assert one.cycle.owned[P].committed == state.position
 
 
