@@ -80,6 +80,11 @@ def disk(cell: int, rings: int) -> Cells:
     return np.array(h3.grid_disk(cell, rings), np.uint64)
 
 
+def children(cell: int, res: int) -> Cells:
+    """u8[m]: the descendants of a cell at *res*."""
+    return np.array(h3.cell_to_children(cell, res), np.uint64)
+
+
 def centres(cells: Cells) -> tuple[Floats, Floats]:
     """(lat f8[n], lng f8[n]) of the cells' centres, degrees."""
     both = np.array([h3.cell_to_latlng(cell) for cell in cells.tolist()], np.float64).reshape(-1, 2)

@@ -1,7 +1,7 @@
 """The cells of a fence, in index space: a cell means all points whose leaf cell descends from it.
 
 Those points do not fill the cell's hexagon exactly: descendants stick out over its sides. They stay within
-`_SPREAD` circumradii of its centre. (In the plane the bound is √3/√7 · Σ 7^(-i/2) = 1.053; 1.064 was the
+`SPREAD` circumradii of its centre. (In the plane the bound is √3/√7 · Σ 7^(-i/2) = 1.053; 1.064 was the
 worst found by descending to the farthest leaves of 1,200 cells of res 5-9, random ones and the neighbourhoods
 of all pentagons.) The cells around a hexagon are at most 1.1 % larger than it, those around a pentagon 23 %.
 A test descends to the farthest leaves, also around pentagons, poles and ±180°.
@@ -25,9 +25,9 @@ LEVELS = (5, 7, 9, 11)
 _LARGEST_M = ((100.0, 11), (700.0, 9), (4_900.0, 7), (math.inf, 5))
 """Radius up to which a level is used: about 30 cells a fence at most, 60 for the largest."""
 
-_SPREAD = 1.12
-_PENTAGON = 1.25
-_STEP = 1.15
+SPREAD = 1.12
+PENTAGON = 1.25
+STEP = 1.15
 """Cells outside disk k lie at least 1.22 (k + 1) circumradii away (measured as above), taken lower."""
 
 
@@ -49,10 +49,10 @@ def level(radius_m: float) -> int:
 def circle_cover(circle: Circle) -> Cover:
     """Cells of all points at most `radius_m` from the centre. Around 100 µs."""
     middle = cell_at(circle.lat, circle.lng, level(circle.radius_m))
-    size_m = _circumradius_m(middle)
-    spread_m = size_m * _SPREAD * (_PENTAGON if is_pentagon(middle) else 1.0)
+    wide_m = size_m(middle)
+    spread_m = wide_m * SPREAD * (PENTAGON if is_pentagon(middle) else 1.0)
     # The circle's centre lies up to a circumradius from the disk's, a cell's points up to a spread from its own.
-    near = np.sort(disk(middle, int((circle.radius_m + 2.0 * spread_m) / (_STEP * size_m))))
+    near = np.sort(disk(middle, int((circle.radius_m + 2.0 * spread_m) / (STEP * wide_m))))
     lat, lng = centres(near)
     away_m = distance_m(lat, lng, circle.lat, circle.lng)
     inside = away_m <= circle.radius_m - spread_m
@@ -60,6 +60,7 @@ def circle_cover(circle: Circle) -> Cover:
     return Cover(frozen(near[inside], np.uint64), frozen(near[edge], np.uint64))
 
 
-def _circumradius_m(cell: int) -> float:
+def size_m(cell: int) -> float:
+    """Circumradius of a cell, in metres."""
     lat, lng = centres(np.array([cell], np.uint64))
     return float(distance_m(*corners(cell), lat, lng).max())

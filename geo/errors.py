@@ -2,7 +2,7 @@
 
 GeoError
 ├── PositionError     fix the coordinate: not finite, or out of range
-├── FenceError        fix the fence: radius, dwell thresholds, a repeated id
+├── FenceError        fix the fence: radius, rings, dwell thresholds, a repeated id
 └── CheckpointError   the bytes are not a chunk of ours, or the chunk does not fit its bound: start from an older one
 """
 

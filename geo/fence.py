@@ -1,8 +1,9 @@
-"""A fence as it is drawn: circles now."""
+"""A fence as it is drawn: a circle here, a polygon in `geo.polygon`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from geo.errors import FenceError
@@ -29,11 +30,16 @@ class Circle:
     """Thresholds of dwell in whole seconds, 1 s to 24 h, any order, repeats allowed."""
 
     def __post_init__(self) -> None:
-        if not -_ID_END <= self.fence < _ID_END:
-            raise FenceError(f"fence id {self.fence} is not a 64-bit integer")
+        check_terms(self.fence, self.dwells_s)
         check_position(self.lat, self.lng)
         if not math.isfinite(self.radius_m) or not 0.0 < self.radius_m <= RADIUS_MAX_M:
             raise FenceError(f"fence {self.fence}: radius {self.radius_m} m is not in (0, {RADIUS_MAX_M:g}] m")
-        for dwell_s in self.dwells_s:
-            if not 1 <= dwell_s <= DWELL_MAX_S:
-                raise FenceError(f"fence {self.fence}: dwell {dwell_s} s is not in 1..{DWELL_MAX_S} s")
+
+
+def check_terms(fence: int, dwells_s: Iterable[int]) -> None:
+    """Raise `FenceError` unless the id is an int64 and every dwell is 1 s to 24 h."""
+    if not -_ID_END <= fence < _ID_END:
+        raise FenceError(f"fence id {fence} is not a 64-bit integer")
+    for dwell_s in dwells_s:
+        if not 1 <= dwell_s <= DWELL_MAX_S:
+            raise FenceError(f"fence {fence}: dwell {dwell_s} s is not in 1..{DWELL_MAX_S} s")

@@ -1,6 +1,6 @@
-"""All fences compiled into read-only arrays: who could contain a point, and the circle that decides.
+"""All fences compiled into read-only arrays: who could contain a point, and the outline that decides.
 
-Order-independent: the same circles in any order give the same arrays, byte for byte.
+Order-independent: the same fences in any order give the same arrays, byte for byte.
 """
 
 from __future__ import annotations
@@ -8,16 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from geo.arrays import Cells, Floats, Ints, Longs, frozen
-from geo.cover import Cover, circle_cover, level
+from geo.cover import Cover, circle_cover
 from geo.errors import FenceError, GeoError
 from geo.fence import Circle
+from geo.outline import Outlines, Rims, Traced, joined, traced
+from geo.polygon import Polygon
+from geo.polygon_cover import polygon_cover
+from geo.postings import postings, rims_joined
+from geo.rings import fence_area_m2, reach
 from geo.sphere import units
-from geo.table import fill, shift_of, slots_for
+from geo.table import shift_of
+
+Fence: TypeAlias = Circle | Polygon
 
 
 class IndexArrays(NamedTuple):
@@ -25,13 +32,18 @@ class IndexArrays(NamedTuple):
 
     xyz: Floats
     radius_m: Floats
+    reach_m: Floats
     levels: Ints
     cell_key: Cells
     cell_span: Ints
     posting: Ints
+    rim: Ints
     dwell_ptr: Ints
     dwell_s: Ints
+    chain_ptr: Ints
     shift: np.uint64
+    outlines: Outlines
+    rims: Rims
 
 
 _DTYPES = {
@@ -39,13 +51,24 @@ _DTYPES = {
     "lat": np.float64,
     "lng": np.float64,
     "radius_m": np.float64,
+    "reach_m": np.float64,
     "xyz": np.float64,
     "levels": np.int32,
     "cell_key": np.uint64,
     "cell_span": np.int32,
     "posting": np.int32,
+    "rim": np.int32,
     "dwell_ptr": np.int32,
     "dwell_s": np.int32,
+    "vertex": np.float64,
+    "chain": np.int32,
+    "chain_ptr": np.int32,
+    "box": np.float64,
+    "box_ptr": np.int32,
+    "near_ptr": np.int32,
+    "near": np.int32,
+    "turn_ptr": np.int32,
+    "turn_deg": np.float64,
 }
 
 
@@ -56,11 +79,13 @@ class FenceIndex:
     fence: Longs
     """i8[F]: stable ids, ascending."""
     lat: Floats
-    """f8[F]: degrees."""
+    """f8[F]: degrees; of a polygon the middle of its box."""
     lng: Floats
-    """f8[F]: degrees."""
+    """f8[F]: degrees, likewise."""
     radius_m: Floats
-    """f8[F]: metres."""
+    """f8[F]: metres; of a polygon that of the circle of the same area, by which its rim is measured."""
+    reach_m: Floats
+    """f8[F]: metres; nothing of the fence lies farther from (lat, lng)."""
     xyz: Floats
     """f8[F, 3]: unit vectors of the centres."""
     levels: Ints
@@ -73,27 +98,45 @@ class FenceIndex:
     """
     posting: Ints
     """i4[N]: positions of fences, ascending in each of the two runs of a cell."""
+    rim: Ints
+    """i4[N]: of a polygon's edge cell the row in `near_ptr` and `turn_ptr`, else CIRCLE or SURE (`geo.outline`)."""
     dwell_ptr: Ints
     """i4[F + 1]: thresholds of fence f are dwell_s[dwell_ptr[f]:dwell_ptr[f + 1]]."""
     dwell_s: Ints
     """i4[D]: seconds, ascending and distinct within a fence."""
+    vertex: Floats
+    """This and the following: the polygons' outlines, see `geo.outline`."""
+    chain: Ints
+    chain_ptr: Ints
+    box: Floats
+    box_ptr: Ints
+    near_ptr: Ints
+    near: Ints
+    turn_ptr: Ints
+    turn_deg: Floats
 
     def __len__(self) -> int:
         return len(self.fence)
 
     @classmethod
-    def build(cls, circles: Sequence[Circle]) -> FenceIndex:
-        """Compile *circles*, about 0.1 ms each. Raises `FenceError` when two of them carry the same id."""
-        ordered = sorted(circles, key=lambda circle: circle.fence)
-        fence = np.array([circle.fence for circle in ordered], np.int64)
-        if (repeated := fence[1:][fence[1:] == fence[:-1]]).size:
+    def build(cls, fences: Sequence[Fence]) -> FenceIndex:
+        """Compile *fences*: about 0.1 ms a circle, some milliseconds a polygon. Raises `FenceError` when two of them
+        carry the same id.
+        """
+        ordered = sorted(fences, key=lambda fence: fence.fence)
+        ids = np.array([fence.fence for fence in ordered], np.int64)
+        if (repeated := ids[1:][ids[1:] == ids[:-1]]).size:
             raise FenceError(f"two fences carry the id {repeated[0]}")
-        lat = np.array([circle.lat for circle in ordered], np.float64)
-        lng = np.array([circle.lng for circle in ordered], np.float64)
-        plain = {"fence": fence, "lat": lat, "lng": lng, "xyz": units(lat, lng)}
-        plain["radius_m"] = np.array([circle.radius_m for circle in ordered], np.float64)
-        plain["levels"] = np.array(sorted({level(circle.radius_m) for circle in ordered}), np.int32)
-        return cls.from_arrays(plain | _dwells(ordered) | _postings([circle_cover(circle) for circle in ordered]))
+        around = np.array([_around(fence) for fence in ordered], np.float64).reshape(-1, 4)
+        plain = {
+            "fence": ids,
+            "lat": around[:, 0],
+            "lng": around[:, 1],
+            "radius_m": around[:, 2],
+            "reach_m": around[:, 3],
+        }
+        plain["xyz"] = units(around[:, 0], around[:, 1])
+        return cls.from_arrays(plain | _dwells(ordered) | _compiled(ordered))
 
     @classmethod
     def empty(cls) -> FenceIndex:
@@ -125,32 +168,43 @@ class FenceIndex:
     @cached_property
     def kernel_view(self) -> IndexArrays:
         """The one place where the record is unpacked for kernels."""
-        values = {name: getattr(self, name) for name in IndexArrays._fields if name != "shift"}
-        return IndexArrays(**values, shift=shift_of(self.cell_key))
+        outlines = Outlines(**{name: getattr(self, name) for name in Outlines._fields})
+        rims = Rims(**{name: getattr(self, name) for name in Rims._fields})
+        values = {name: getattr(self, name) for name in IndexArrays._fields if name in _DTYPES}
+        return IndexArrays(**values, shift=shift_of(self.cell_key), outlines=outlines, rims=rims)
 
 
-def _dwells(circles: Sequence[Circle]) -> dict[str, Any]:
+def _around(fence: Fence) -> tuple[float, float, float, float]:
+    """(lat, lng, radius_m, reach_m)."""
+    if isinstance(fence, Circle):
+        return fence.lat, fence.lng, fence.radius_m, fence.radius_m
+    lat, lng, reach_m = reach(fence.drawn)
+    return lat, lng, float(np.sqrt(fence_area_m2(fence.drawn) / np.pi)), reach_m
+
+
+def _compiled(ordered: Sequence[Fence]) -> dict[str, Any]:
+    """Covers and outlines."""
+    outlines: list[Traced | None] = []
+    covers: list[Cover] = []
+    rims: list[Rims | None] = []
+    for fence in ordered:
+        if isinstance(fence, Circle):
+            outline, cover, rim = None, circle_cover(fence), None
+        else:
+            outline = traced(fence.drawn)
+            cover, rim = polygon_cover(fence.drawn, outline)
+        outlines.append(outline)
+        covers.append(cover)
+        rims.append(rim)
+    shapes = joined(outlines)
+    return shapes | postings(covers, rims) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
+
+
+def _dwells(fences: Sequence[Fence]) -> dict[str, Any]:
     """The thresholds of all fences as CSR."""
-    each = [sorted(set(circle.dwells_s)) for circle in circles]
+    each = [sorted(set(fence.dwells_s)) for fence in fences]
     ends = np.cumsum([0, *map(len, each)])
     return {
         "dwell_ptr": ends.astype(np.int32),
         "dwell_s": np.array([s for one in each for s in one], np.int32),
     }
-
-
-def _postings(covers: Sequence[Cover]) -> dict[str, Any]:
-    """The covers of fences 0..F-1 turned round: cell → fences, inside first."""
-    parts = [(cover.inside, cover.edge) for cover in covers]
-    cell = np.concatenate([run for part in parts for run in part] or [np.zeros(0, np.uint64)])
-    lengths = [len(run) for part in parts for run in part]
-    run_of = np.repeat(np.arange(len(lengths)), lengths)  # run 2f is the inside of fence f, run 2f + 1 its edge
-    order = np.lexsort((run_of, run_of % 2, cell))
-    cell, run_of = cell[order], run_of[order]
-    distinct, start, total = np.unique(cell, return_index=True, return_counts=True)
-    inside = np.add.reduceat(run_of % 2 == 0, start, dtype=np.int64) if len(start) else start
-    key = np.zeros(slots_for(len(distinct)), np.uint64)
-    slot = fill(key, shift_of(key), frozen(distinct, np.uint64))
-    span = np.zeros((len(key), 3), np.int32)
-    span[slot] = np.stack([start, start + inside, start + total], axis=-1)
-    return {"cell_key": key, "cell_span": span, "posting": (run_of // 2).astype(np.int32)}

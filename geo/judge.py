@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from geo.edge import Spot
 from geo.index import IndexArrays
 from geo.kernels import constant, kernel
 from geo.records import Kind, Rules, Work
@@ -23,7 +24,7 @@ class Fix(NamedTuple):
 
     ping: int
     row: int
-    here: tuple[float, float, float]
+    here: Spot
     accuracy_m: float
     at_ms: int
 

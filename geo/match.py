@@ -8,9 +8,10 @@ import numpy as np
 
 from geo.arrays import Cells, Floats, Ints, frozen
 from geo.cells import NO_CELL, ancestor, encode
+from geo.edge import circle_edge_m, polygon_depth_m, spot
 from geo.index import FenceIndex, IndexArrays
 from geo.kernels import kernel
-from geo.sphere import arc_m, unit
+from geo.outline import CIRCLE
 from geo.table import find
 
 
@@ -22,7 +23,7 @@ class Pairs(NamedTuple):
     fence: Ints
     """i4[M]: position of the fence in the index."""
     edge_m: Floats
-    """f8[M]: distance to the edge, zero on it and negative inside."""
+    """f8[M]: `geo.edge.edge_m`, never above 0: the distance to the edge, negative inside."""
 
 
 class Points(NamedTuple):
@@ -34,7 +35,7 @@ class Points(NamedTuple):
 
 
 def match(index: FenceIndex, lat: Floats, lng: Floats) -> Pairs:
-    """Every pair with edge_m <= 0. A point that is not `valid` has no pairs."""
+    """Every pair of a point and a fence that holds it. A point that is not `valid` has no pairs."""
     lat, lng = frozen(lat, np.float64), frozen(lng, np.float64)
     points = Points(lat, lng, frozen(encode(lat, lng), np.uint64))
     room = 4 * len(lat) + 64
@@ -47,30 +48,27 @@ def match(index: FenceIndex, lat: Floats, lng: Floats) -> Pairs:
 
 
 @kernel
-def edge_m(index: IndexArrays, fence: int, here: tuple[float, float, float]) -> float:
-    """Signed distance from the point with unit vector *here* to the edge of *fence*, negative inside."""
-    dx, dy, dz = index.xyz[fence, 0] - here[0], index.xyz[fence, 1] - here[1], index.xyz[fence, 2] - here[2]
-    radius_m: float = index.radius_m[fence]
-    return arc_m(dx * dx + dy * dy + dz * dz) - radius_m
-
-
-@kernel
 def _pairs(index: IndexArrays, points: Points, out: Pairs) -> int:
     """Write the pairs that fit into *out*; the number there are."""
     count, room = 0, len(out.point)
+    outlines, rims = index.outlines, index.rims
     for i in range(len(points.lat)):
         if points.cell[i] == NO_CELL:
             continue
-        here, first = unit(points.lat[i], points.lng[i]), count
+        here, first = spot(points.lat[i], points.lng[i]), count
         for res in index.levels:
             slot = find(index.cell_key, index.shift, ancestor(points.cell[i], res))
             if slot < 0:
                 continue
             for at in range(index.cell_span[slot, 0], index.cell_span[slot, 2]):
-                edge = edge_m(index, index.posting[at], here)
+                fence, rim = index.posting[at], index.rim[at]
+                if rim == CIRCLE:
+                    edge = circle_edge_m(index.xyz, index.radius_m, fence, here)
+                else:
+                    edge = polygon_depth_m(outlines, rims, (fence, rim), here)
                 if edge <= 0.0:
                     if count < room:
-                        out.point[count], out.fence[count], out.edge_m[count] = i, index.posting[at], edge
+                        out.point[count], out.fence[count], out.edge_m[count] = i, fence, edge
                     count += 1
         if count <= room:
             _sort_by_fence(out, first, count)

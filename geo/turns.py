@@ -6,10 +6,11 @@ import numpy as np
 
 from geo.arrays import Cells, Ints, Records
 from geo.cells import NO_CELL, ancestor
+from geo.edge import Spot, circle_edge_m, edge_m, polygon_holds, spot
 from geo.index import IndexArrays
 from geo.judge import Fix, confirms, departs, known_m, ripen, thresholds
 from geo.kernels import constant, kernel
-from geo.match import edge_m
+from geo.outline import CIRCLE
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
@@ -24,7 +25,6 @@ from geo.records import (
     Rules,
     Work,
 )
-from geo.sphere import unit
 from geo.table import find
 from geo.units import AT_MS_END
 from geo.visits import end_visit, open_visit, roomy, with_room, write
@@ -43,7 +43,7 @@ def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Ru
         work.tally[fate] += 1
         if fate != ACCEPTED:
             continue
-        here = unit(ping["lat"], ping["lng"])
+        here = spot(ping["lat"], ping["lng"])
         fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], rules), ping["at_ms"])
         found, count = _around(index, cells[i], here, found)
         work = with_room(work, count, count + _endings(work, index, fix.row))
@@ -84,9 +84,9 @@ def _endings(work: Work, index: IndexArrays, row: int) -> int:
 
 
 @kernel
-def _around(index: IndexArrays, cell: np.uint64, here: tuple[float, float, float], found: Ints) -> tuple[Ints, int]:
+def _around(index: IndexArrays, cell: np.uint64, here: Spot, found: Ints) -> tuple[Ints, int]:
     """(buffer i4[], count): the fences that contain the point, ascending; *found*, or a longer buffer."""
-    count = 0
+    count, outlines, rims = 0, index.outlines, index.rims
     for res in index.levels:
         slot = find(index.cell_key, index.shift, ancestor(cell, res))
         if slot < 0:
@@ -94,8 +94,14 @@ def _around(index: IndexArrays, cell: np.uint64, here: tuple[float, float, float
         first, sure, end = index.cell_span[slot, 0], index.cell_span[slot, 1], index.cell_span[slot, 2]
         found = roomy(found, count + end - first)
         for at in range(first, end):
-            fence = index.posting[at]
-            if at < sure or edge_m(index, fence, here) <= 0.0:
+            fence, rim = index.posting[at], index.rim[at]
+            if at < sure:
+                held = True
+            elif rim == CIRCLE:
+                held = circle_edge_m(index.xyz, index.radius_m, fence, here) <= 0.0
+            else:
+                held = polygon_holds(outlines, rims, (fence, rim), here)
+            if held:
                 found[count] = fence
                 count += 1
     _sort(found, count)

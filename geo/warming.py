@@ -8,6 +8,7 @@ from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
 from geo.match import match
+from geo.polygon import polygon
 from geo.presence import Presence
 from geo.sphere import pair_distance_m
 from geo.transitions import PING, advance, switch, tick
@@ -15,7 +16,8 @@ from geo.transitions import PING, advance, switch, tick
 
 def warm() -> None:
     """Compile or load all kernels."""
-    index = FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,))])
+    square = polygon(2, [(-0.001, -0.001), (-0.001, 0.001), (0.001, 0.001), (0.001, -0.001)])
+    index = FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,)), square])
     presence = Presence()
     match(index, np.zeros(1), np.zeros(1))
     advance(presence, index, np.array([(0, 0.0, 0.0, 5.0, 0)], PING))

@@ -7,7 +7,7 @@ What one field alone cannot tell (a dwell campaign without a dwell time, an unkn
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -17,6 +17,7 @@ DAY_MS = 86_400_000
 MOST_COUPONS = 2_147_483_647
 MOST_DAYS = 365
 MOST_STORES = 1_000
+MOST_AREAS = 100
 MOST_MINOR = 1_000_000_000_000
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -95,6 +96,16 @@ class SearchTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     categories: Words = []
 
 
+class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Drawn surroundings of a store, for this campaign in place of the circle."""
+
+    store: Code
+    geometry: Annotated[
+        dict[str, Any],
+        Meta(description="GeoJSON Polygon or MultiPolygon (RFC 7946): positions are [longitude, latitude]"),
+    ]
+
+
 class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One campaign, as uploaded and as stored."""
 
@@ -103,6 +114,7 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trigger: Trigger
     stores: Annotated[list[Code], Meta(max_length=MOST_STORES, description="empty: every store")] = []
     radius_m: Annotated[float, Meta(ge=10, le=5_000)]
+    areas: Annotated[list[Area], Meta(max_length=MOST_AREAS, description="one a store at most")] = []
     dwell_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
     starts_at: Instant
     ends_at: Instant

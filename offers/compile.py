@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geo.index import FenceIndex
 from offers.campaign import DAY_MS, Campaign
 from offers.catalogue import CampaignRow, Catalogue, StoreRow
-from offers.grounds import Ground, by_retailer, circles, drawable, gathered
+from offers.grounds import Ground, by_retailer, drawable, fences, gathered, why_not_drawn
 from offers.live import LiveCampaign, Skipped
 from offers.products import ProductTable
 from offers.resolve import LeftOut, live
@@ -35,9 +35,9 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int) -> Snapshot:
     timetable = Timetable((today - PAST_DAYS) * DAY_MS, (today + AHEAD_DAYS) * DAY_MS)
     campaigns, where, skipped = _resolved(catalogue)
     specs = {row.id: row.spec for row in catalogue.campaigns}
-    grounds = gathered(campaigns, where, {id: spec.radius_m for id, spec in specs.items()})
+    grounds = gathered(campaigns, where, specs)
     return Snapshot(
-        fences=FenceIndex.build(circles(grounds, campaigns)),
+        fences=FenceIndex.build(fences(grounds, campaigns)),
         fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
         postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
         campaigns=tuple(campaigns),
@@ -73,6 +73,9 @@ def _stores(row: CampaignRow, known: Mapping[str, StoreRow]) -> list[StoreRow]:
         raise LeftOut(f"no circle has a radius of {row.spec.radius_m} m")
     if not stores:
         raise LeftOut("none of its stores is in the catalogue any more")
+    for area in row.spec.areas:
+        if (why := why_not_drawn(area.geometry)) is not None:
+            raise LeftOut(f"the area of {area.store} cannot be drawn: {why}")
     return stores
 
 

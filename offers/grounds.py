@@ -1,4 +1,4 @@
-"""The fences of all campaigns: one circle for each store and radius that any campaign asks for."""
+"""The fences of all campaigns: one for each store and outline, a circle or a drawn area, that any campaign asks for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from geo.errors import GeoError
 from geo.fence import Circle
+from geo.geojson import polygon_of
+from geo.polygon import Polygon
+from offers.campaign import Campaign
 from offers.catalogue import StoreRow
 from offers.live import LiveCampaign
 
@@ -17,54 +23,68 @@ ID_BITS = 63
 
 @dataclass(slots=True)
 class Ground:
-    """A circle around a store and the places (in the list of live campaigns) of those that use it."""
+    """Surroundings of a store and the places (in the list of live campaigns) of those that use them."""
 
     store: StoreRow
     radius_m: float
+    geometry: dict[str, Any] | None = None
+    """Drawn, in place of the circle."""
     places: list[int] = field(default_factory=list)
 
 
-def fence_id(store: int, radius_mm: int, salt: int = 0) -> int:
-    """A stable id in [0, 2**63): the same store and radius keep it, so presence survives a compile."""
-    key = f"{store}:{radius_mm}:{salt}".encode()
+def fence_id(store: int, outline: str, salt: int = 0) -> int:
+    """A stable id in [0, 2**63): the same store and outline keep it, so presence survives a compile."""
+    key = f"{store}:{outline}:{salt}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - ID_BITS)
 
 
-def numbered(keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """(store, radius_mm) → fence id, distinct: of two that collide the greater key is hashed again."""
-    out: dict[tuple[int, int], int] = {}
+def numbered(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """(store, outline) → fence id, distinct: of two that collide the greater key is hashed again."""
+    out: dict[tuple[int, str], int] = {}
     taken: set[int] = set()
-    for store, radius_mm in sorted(keys):
+    for store, outline in sorted(keys):
         salt = 0
-        while (fence := fence_id(store, radius_mm, salt)) in taken:
+        while (fence := fence_id(store, outline, salt)) in taken:
             salt += 1
         taken.add(fence)
-        out[store, radius_mm] = fence
+        out[store, outline] = fence
     return out
 
 
 def gathered(
-    live: Sequence[LiveCampaign], where: Mapping[int, Sequence[StoreRow]], radius_m: Mapping[int, float]
+    live: Sequence[LiveCampaign], where: Mapping[int, Sequence[StoreRow]], specs: Mapping[int, Campaign]
 ) -> dict[int, Ground]:
-    """Fence id → ground, in ascending id. *where* and *radius_m* go by campaign id."""
-    grounds: dict[tuple[int, int], Ground] = {}
+    """Fence id → ground, in ascending id. *where* and *specs* go by campaign id."""
+    grounds: dict[tuple[int, str], Ground] = {}
     for place, campaign in enumerate(live):
-        radius_mm = round(radius_m[campaign.id] * 1000)
+        spec = specs[campaign.id]
+        drawn = {area.store: area.geometry for area in spec.areas}
         for store in where[campaign.id]:
-            ground = grounds.get((store.id, radius_mm))
+            key = store.id, _outline(spec.radius_m, drawn.get(store.code))
+            ground = grounds.get(key)
             if ground is None:
-                ground = grounds[store.id, radius_mm] = Ground(store, radius_mm / 1000)
+                ground = grounds[key] = Ground(store, round(spec.radius_m * 1000) / 1000, drawn.get(store.code))
             ground.places.append(place)
     ids = numbered(grounds)
     return {ids[key]: grounds[key] for key in sorted(grounds, key=ids.__getitem__)}
 
 
-def circles(grounds: Mapping[int, Ground], live: Sequence[LiveCampaign]) -> list[Circle]:
-    """The circles for the index, in the order of *grounds*; each knows the dwell times that anybody waits for."""
-    return [
-        Circle(fence, ground.store.lat, ground.store.lng, ground.radius_m, _dwells(ground, live))
-        for fence, ground in grounds.items()
-    ]
+def _outline(radius_m: float, geometry: dict[str, Any] | None) -> str:
+    """What tells one outline from another: millimetres of the radius, or a digest of what was drawn."""
+    if geometry is None:
+        return str(round(radius_m * 1000))
+    return hashlib.blake2b(msgspec.json.encode(geometry, order="deterministic"), digest_size=16).hexdigest()
+
+
+def fences(grounds: Mapping[int, Ground], live: Sequence[LiveCampaign]) -> list[Circle | Polygon]:
+    """The fences for the index, in the order of *grounds*; each knows the dwell times that anybody waits for."""
+    return [_fence(number, ground, _dwells(ground, live)) for number, ground in grounds.items()]
+
+
+def _fence(number: int, ground: Ground, dwells_s: tuple[int, ...]) -> Circle | Polygon:
+    if ground.geometry is None:
+        return Circle(number, ground.store.lat, ground.store.lng, ground.radius_m, dwells_s)
+    return polygon_of(number, ground.geometry, dwells_s)
 
 
 def _dwells(ground: Ground, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
@@ -78,6 +98,15 @@ def drawable(lat: float, lng: float, radius_m: float) -> bool:
     except GeoError:
         return False
     return True
+
+
+def why_not_drawn(geometry: dict[str, Any]) -> str | None:
+    """What is wrong with a drawn area, in a sentence; None when it can be drawn."""
+    try:
+        polygon_of(0, geometry)
+    except GeoError as error:
+        return str(error).removeprefix("fence 0: ")
+    return None
 
 
 def by_retailer(stores: Iterable[StoreRow]) -> dict[int, dict[str, StoreRow]]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from offers.campaign import Bought, Campaign, Offer, SearchTerms
+from offers.grounds import why_not_drawn
 from offers.parse import Problem, shape_problems
 
 __all__ = ["Problem", "problems"]
@@ -33,6 +34,7 @@ def problems(
     found = [
         *_texts(msgspec.to_builtins(campaign), ""),
         *_stores(campaign, stores),
+        *_areas(campaign, stores),
         *_trigger(campaign),
         *_dates(campaign, now_ms),
         *_audience(campaign.audience.bought, products),
@@ -67,6 +69,19 @@ def _stores(campaign: Campaign, stores: Mapping[str, int]) -> Found:
     if not campaign.stores and not stores:
         yield "stores", "no_stores", "The campaign is for every store, but there is none yet: upload stores first."
     yield from _unknown("stores", "store", campaign.stores, stores)
+
+
+def _areas(campaign: Campaign, stores: Mapping[str, int]) -> Found:
+    yield from _unknown("areas", "store", [area.store for area in campaign.areas], stores)
+    seen: set[str] = set()
+    for i, area in enumerate(campaign.areas):
+        if campaign.stores and area.store not in campaign.stores:
+            yield f"areas[{i}].store", "not_its_store", f"The campaign is not for the store {area.store!r}."
+        if area.store in seen:
+            yield f"areas[{i}].store", "repeated", f"Another area is drawn for the store {area.store!r}."
+        seen.add(area.store)
+        if (why := why_not_drawn(area.geometry)) is not None:
+            yield f"areas[{i}].geometry", "geometry", why
 
 
 def _unknown(column: str, noun: str, codes: list[str], known: Mapping[str, int]) -> Found:

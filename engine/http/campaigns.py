@@ -181,11 +181,10 @@ async def _faults(call: Call, campaign: Campaign) -> list[Fault]:
     """Everything `offers.validate` finds against the retailer's own stores and products."""
     stores, products = _named(campaign)
     known = await codes_of(call.connection, call.retailer, products, stores)
-    of_stores = known.stores
-    if not stores:  # meant for all of them: it matters only whether there is one
-        of_stores = {
-            row["code"]: row["id"] async for row in queries.stores.list_stores(call.connection, after=0, most=1)
-        }
+    of_stores = dict(known.stores)
+    if not campaign.stores:  # meant for all of them: it matters only whether there is one
+        async for row in queries.stores.list_stores(call.connection, after=0, most=1):
+            of_stores[row["code"]] = row["id"]
     found = problems(campaign, of_stores, known.products, call.now_ms)
     return [Fault(p.code, p.detail, p.column or None, p.row) for p in found]
 
@@ -197,4 +196,4 @@ def _named(campaign: Campaign) -> tuple[set[str], set[str]]:
         products.update(campaign.audience.bought.products)
     if campaign.search is not None:
         products.update(campaign.search.products)
-    return set(campaign.stores), products
+    return {*campaign.stores, *(area.store for area in campaign.areas)}, products

@@ -32,20 +32,20 @@ def test_campaigns_of_one_store_and_radius_share_a_fence() -> None:
     }
     assert by_fence == {(1, 100.0): [1, 2], (2, 100.0): [1, 2], (1, 50.0): [3], (2, 50.0): [3]}
     assert {f: (s, r) for f, s, r in zip(live.fences.fence, live.fence_store, live.fences.radius_m, strict=True)} == {
-        fence_id(s, round(r * 1000)): (s, r) for s, r in by_fence
+        fence_id(s, str(round(r * 1000))): (s, r) for s, r in by_fence
     }
 
 
 def test_a_fence_keeps_its_id_whatever_else_changes() -> None:
     before = snapshot([campaign()], [store(1), store(2)])
     after = snapshot([campaign(code="x", radius_m=30), campaign()], [store(2, lat=61.0), store(3)])
-    assert set(before.fences.fence.tolist()) & set(after.fences.fence.tolist()) == {fence_id(2, 100_000)}
-    assert 0 <= fence_id(2, 100_000) < 2**63
+    assert set(before.fences.fence.tolist()) & set(after.fences.fence.tolist()) == {fence_id(2, "100000")}
+    assert 0 <= fence_id(2, "100000") < 2**63
 
 
 def test_fences_whose_ids_collide_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offers.grounds.fence_id", lambda store, radius_mm, salt=0: 7 + salt)
-    assert numbered([(2, 5), (1, 9), (1, 5)]) == {(1, 5): 7, (1, 9): 8, (2, 5): 9}
+    monkeypatch.setattr("offers.grounds.fence_id", lambda store, outline, salt=0: 7 + salt)
+    assert numbered([(2, "5"), (1, "9"), (1, "5")]) == {(1, "5"): 7, (1, "9"): 8, (2, "5"): 9}
 
 
 def test_dwell_times_of_a_fence_are_those_of_its_dwell_campaigns() -> None:

@@ -16,6 +16,15 @@ PRODUCTS = {"p1": 11}
 TERMS: dict[str, list[str]] = {"products": [], "brands": [], "categories": []}
 
 
+SQUARE = [[24.93, 60.16], [24.95, 60.16], [24.95, 60.18], [24.93, 60.18], [24.93, 60.16]]
+BOW_TIE = [[24.93, 60.16], [24.95, 60.18], [24.95, 60.16], [24.93, 60.18], [24.93, 60.16]]
+
+
+def drawn(store: str, ring: list[list[float]] = SQUARE) -> dict[str, Any]:
+    """An area as uploaded: longitude first."""
+    return {"store": store, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+
 def found(spec: Campaign, stores: dict[str, int] = STORES) -> list[tuple[str, str]]:
     return [(p.column, p.code) for p in problems(spec, stores, PRODUCTS, NOW_MS)]
 
@@ -23,6 +32,7 @@ def found(spec: Campaign, stores: dict[str, int] = STORES) -> list[tuple[str, st
 def test_a_good_campaign_has_no_problem() -> None:
     assert found(campaign()) == []
     assert found(campaign(stores=["s1"], trigger="dwell", dwell_s=300)) == []
+    assert found(campaign(areas=[drawn("s1"), drawn("s2")])) == []
     assert found(campaign(trigger="search", search=TERMS | {"products": ["p1"]})) == []
     assert found(campaign(audience={"bought": {"brands": ["Fazer"], "within_days": 365}})) == []
     assert found(campaign(offer={"kind": "money_off", "amount_minor": 100, "valid_for_s": 60})) == []
@@ -32,6 +42,11 @@ def test_a_good_campaign_has_no_problem() -> None:
     ("changes", "expected"),
     [
         ({"stores": ["s1", "s9", "s8"]}, [("stores[1]", "unknown_store"), ("stores[2]", "unknown_store")]),
+        ({"areas": [drawn("s1"), drawn("s9")]}, [("areas[1]", "unknown_store")]),
+        ({"stores": ["s2"], "areas": [drawn("s1")]}, [("areas[0].store", "not_its_store")]),
+        ({"areas": [drawn("s1"), drawn("s1")]}, [("areas[1].store", "repeated")]),
+        ({"areas": [drawn("s1", BOW_TIE)]}, [("areas[0].geometry", "geometry")]),
+        ({"areas": [{"store": "s1", "geometry": {"type": "Point"}}]}, [("areas[0].geometry", "geometry")]),
         ({"trigger": "dwell"}, [("dwell_s", "missing")]),
         ({"dwell_s": 60}, [("dwell_s", "not_applicable")]),
         ({"trigger": "search"}, [("search", "missing")]),

@@ -1,0 +1,78 @@
+"""Which side of a fence's edge a point lies on, and how far from it. Kernels only.
+
+`edge_m` of a circle is exact by great circle. Of a polygon its sign is exact and its size as `geo.boundary` says;
+beyond FAR_M it is a lower bound, the distance to the circle around the polygon. A departure asks whether
+edge_m > accuracy_m + margin_m: the bound decides the same for every accuracy below FAR_M, and a fix less
+accurate than that may leave one ping later than it could.
+
+Kernels for polygons take only the arrays they need, and callers take those out of the index once: to pass the
+whole record costs more than to test a circle.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from geo.arrays import Floats
+from geo.boundary import beside, boundary_m, holds, holds_near
+from geo.index import IndexArrays
+from geo.kernels import kernel
+from geo.outline import SURE, Outlines, Rims
+from geo.sphere import arc_m, unit
+
+Spot: TypeAlias = tuple[float, float, float, float, float]
+"""One position: its unit vector (x, y, z), latitude and longitude in degrees."""
+
+FAR_M = 20_000.0
+_OUTSIDE_M = 1e-9
+"""Of a point on an edge of a polygon that does not hold it."""
+
+
+@kernel
+def spot(lat: float, lng: float) -> Spot:
+    """The position ready for both kinds of fences."""
+    x, y, z = unit(lat, lng)
+    return x, y, z, lat, lng
+
+
+@kernel
+def edge_m(index: IndexArrays, fence: int, here: Spot) -> float:
+    """Signed distance from the point to the edge of *fence*, negative inside; not above 0 if and only if the
+    fence holds the point.
+    """
+    away_m = circle_edge_m(index.xyz, index.reach_m, fence, here)
+    if away_m > FAR_M or index.chain_ptr[fence] == index.chain_ptr[fence + 1]:
+        return away_m
+    return _polygon_edge_m(index.outlines, fence, here[3], here[4])
+
+
+@kernel
+def circle_edge_m(xyz: Floats, radius_m: Floats, fence: int, here: Spot) -> float:
+    """Signed great-circle distance from the circle around the fence's middle."""
+    dx, dy, dz = xyz[fence, 0] - here[0], xyz[fence, 1] - here[1], xyz[fence, 2] - here[2]
+    return arc_m(dx * dx + dy * dy + dz * dz) - float(radius_m[fence])
+
+
+@kernel
+def polygon_depth_m(outlines: Outlines, rims: Rims, where: tuple[int, int], here: Spot) -> float:
+    """`edge_m` for a point of a cell of the polygon's cover; infinity if the polygon does not hold it. where:
+    fence and `FenceIndex.rim` of the posting.
+    """
+    if where[1] != SURE and not polygon_holds(outlines, rims, where, here):
+        return np.inf
+    return -boundary_m(outlines, where[0], here[3], beside(outlines, where[0], here[4]))
+
+
+@kernel
+def polygon_holds(outlines: Outlines, rims: Rims, where: tuple[int, int], here: Spot) -> bool:
+    """Whether the polygon holds a point of an edge cell; *where* as above."""
+    return holds_near(outlines, rims, where, here[3], beside(outlines, where[0], here[4]))
+
+
+@kernel
+def _polygon_edge_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
+    lng = beside(outlines, fence, lng)
+    away_m = boundary_m(outlines, fence, lat, lng)
+    return -away_m if holds(outlines, fence, lat, lng) else max(away_m, _OUTSIDE_M)
