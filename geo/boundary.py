@@ -118,11 +118,11 @@ def onwards(chains: int, level: int, at: int, start: int) -> tuple[int, int, int
 
 
 @kernel
-def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
-    """Metres to the nearest point of the outline.
+def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float, keen: float) -> float:
+    """Metres to the nearest point of the outline; with *keen* below 1 up to 1 / sqrt(keen) times as many.
 
     First straight down to one chain, always into the nearest box, for a bound; then through the tree past all
-    boxes farther than the best so far.
+    boxes not nearer than the best so far, or than *keen* times its square.
     """
     box, first, first_chain = outlines.box, outlines.box_ptr[fence], outlines.chain_ptr[fence]
     chains, east = outlines.chain_ptr[fence + 1] - first_chain, math.cos(lat * _RAD)
@@ -140,7 +140,7 @@ def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
     guess, best = at, _to_chain(outlines.vertex, outlines.chain[first_chain + at], (lat, lng, east))
     level, at, start = top, 0, top_start
     while level >= 0:
-        if _to_box(box, first + start + at, (lat, lng, east)) < best:
+        if _to_box(box, first + start + at, (lat, lng, east)) < keen * best:
             if level > 0:
                 level, at = level - 1, at << _SHIFT
                 start -= width(chains, level)

@@ -9,7 +9,7 @@ cell, then one 3-bit digit a resolution from bit 42 downwards, 7 where unused.
 from __future__ import annotations
 
 from functools import cache
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Final
 
 import h3.api.basic_int as h3
@@ -19,7 +19,7 @@ from geo.arrays import Cells, Floats
 from geo.grid import encode_with, grid_of
 from geo.kernels import kernel
 from geo.leaves import LEAF_RES, Grid
-from geo.sphere import units
+from geo.sphere import distance_m, units
 
 NO_CELL: Final = 0
 _RES_SHIFT = np.uint64(52)
@@ -97,6 +97,16 @@ def corners(cell: int) -> tuple[Floats, Floats]:
     """
     both = np.array(h3.cell_to_boundary(cell), np.float64)
     return both[:, 0], both[:, 1]
+
+
+def circumradii_m(cells: Cells, lat: Floats, lng: Floats) -> Floats:
+    """f8[n]: the farthest corner of each cell from its centre, which is given."""
+    each = list(map(h3.cell_to_boundary, cells.tolist()))
+    counts = np.array(list(map(len, each)), np.int64)
+    flat = np.array(list(chain.from_iterable(each)), np.float64).reshape(-1, 2)
+    away_m = distance_m(flat[:, 0], flat[:, 1], np.repeat(lat, counts), np.repeat(lng, counts))
+    radii: Floats = np.maximum.reduceat(away_m, np.cumsum(counts) - counts) if each else away_m
+    return radii
 
 
 def is_pentagon(cell: int) -> bool:

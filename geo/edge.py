@@ -26,6 +26,8 @@ Spot: TypeAlias = tuple[float, float, float, float, float]
 """One position: its unit vector (x, y, z), latitude and longitude in degrees."""
 
 FAR_M = 20_000.0
+_KEEN = 0.9
+"""A depth may come out 5.5 % too large: on a round outline half of all edges are nearly the nearest."""
 _OUTSIDE_M = 1e-9
 """Of a point on an edge of a polygon that does not hold it."""
 
@@ -57,12 +59,12 @@ def circle_edge_m(xyz: Floats, radius_m: Floats, fence: int, here: Spot) -> floa
 
 @kernel
 def polygon_depth_m(outlines: Outlines, rims: Rims, where: tuple[int, int], here: Spot) -> float:
-    """`edge_m` for a point of a cell of the polygon's cover; infinity if the polygon does not hold it. where:
-    fence and `FenceIndex.rim` of the posting.
+    """`edge_m`, up to 5.5 % too deep, for a point of a cell of the polygon's cover; infinity if the polygon does
+    not hold it. where: fence and `FenceIndex.rim` of the posting.
     """
     if where[1] != SURE and not polygon_holds(outlines, rims, where, here):
         return np.inf
-    return -boundary_m(outlines, where[0], here[3], beside(outlines, where[0], here[4]))
+    return -boundary_m(outlines, where[0], here[3], beside(outlines, where[0], here[4]), _KEEN)
 
 
 @kernel
@@ -74,5 +76,5 @@ def polygon_holds(outlines: Outlines, rims: Rims, where: tuple[int, int], here: 
 @kernel
 def _polygon_edge_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
     lng = beside(outlines, fence, lng)
-    away_m = boundary_m(outlines, fence, lat, lng)
+    away_m = boundary_m(outlines, fence, lat, lng, 1.0)
     return -away_m if holds(outlines, fence, lat, lng) else max(away_m, _OUTSIDE_M)

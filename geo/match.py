@@ -23,7 +23,7 @@ class Pairs(NamedTuple):
     fence: Ints
     """i4[M]: position of the fence in the index."""
     edge_m: Floats
-    """f8[M]: `geo.edge.edge_m`, never above 0: the distance to the edge, negative inside."""
+    """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5.5 % too deep."""
 
 
 class Points(NamedTuple):

@@ -23,10 +23,12 @@ from geo.rings import Parts, reach
 from geo.windows import crossed, spreads_m, windows
 
 CELLS_MAX = 256
-"""A finer level is kept while the cover has at most this many cells; the coarsest has what it needs."""
-_TRIES_MAX = 2_048
+"""With a cell more for every VERTICES vertices, the most cells of a cover for which a finer level is kept; the
+coarsest has what it needs.
+"""
+VERTICES = 8
 _FINER = 49
-"""Descendants of a cell two resolutions down."""
+"""Descendants of a cell two resolutions down; some half of them become cells of the cover."""
 _SOUTH_OF_ALL_DEG = -91.0
 
 
@@ -42,9 +44,10 @@ def polygon_cover(parts: Parts, one: Traced) -> tuple[Cover, Rims]:
     without cells.
     """
     inside, rim = _laid(one, _start(parts, one))
-    while len(rim.cells) * _FINER <= _TRIES_MAX and (res := _finer(rim.cells)):
+    most = CELLS_MAX + len(one.vertex) // VERTICES
+    while len(rim.cells) * _FINER <= 2 * most and (res := _finer(rim.cells)):
         more, finer = _laid(one, _kept(one, np.concatenate([children(cell, res) for cell in rim.cells.tolist()])))
-        if len(inside) + len(more) + len(finer.cells) > CELLS_MAX:
+        if len(inside) + len(more) + len(finer.cells) > most:
             break
         inside, rim = np.concatenate([inside, more]), finer
     if not len(inside) and not len(rim.cells):

@@ -48,7 +48,7 @@ def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Ru
         found, count = _around(index, cells[i], here, found)
         work = with_room(work, count, count + _endings(work, index, fix.row))
         _note(work, ping)
-        _depart(work, index, fix, rules)
+        _depart(work, index, fix, found[:count], rules)
         _dwell(work, index, fix, rules)
         _arrive(work, fix, found[:count], rules, watermark_ms == NEVER)
     return work
@@ -120,13 +120,19 @@ def _sort(found: Ints, count: int) -> None:
 
 
 @kernel
-def _depart(work: Work, index: IndexArrays, fix: Fix, rules: Rules) -> None:
-    """End the visits that fell silent before this fix or that it leaves; confirm those it agrees with."""
-    after, slot = NOBODY, work.customers[fix.row]["head"]
+def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, rules: Rules) -> None:
+    """End the visits that fell silent before this fix or that it leaves; confirm those it agrees with.
+
+    found: the fences that contain the fix, ascending, like the visits; of those no distance is asked.
+    """
+    after, slot, at = NOBODY, work.customers[fix.row]["head"], 0
     while slot != NOBODY:
         visit = work.visits[slot]
         following, last_ms, radius_m = visit["next"], visit["last_ms"], index.radius_m[visit["fence"]]
-        edge = edge_m(index, visit["fence"], fix.here)
+        while at < len(found) and found[at] < visit["fence"]:
+            at += 1
+        inside = at < len(found) and found[at] == visit["fence"]
+        edge = 0.0 if inside else edge_m(index, visit["fence"], fix.here)
         if fix.at_ms - last_ms > rules.silent_ms:
             end_visit(work, slot, after, _TIMEOUT, fix.ping, last_ms)
         elif departs(edge, radius_m, fix.accuracy_m, rules):

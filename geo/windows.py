@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from geo.arrays import Cells, Flags, Floats, Ints, frozen
-from geo.cells import corners, is_pentagon
+from geo.cells import circumradii_m, is_pentagon
 from geo.cover import PENTAGON, SPREAD
 from geo.kernels import kernel
 from geo.outline import Traced
-from geo.sphere import distance_m
 from geo.units import EARTH_RADIUS_M
 
 _WIDE_DEG = 90.0
@@ -21,11 +20,9 @@ _WIDE_DEG = 90.0
 
 def spreads_m(cells: Cells, lat: Floats, lng: Floats) -> Floats:
     """f8[n]: how far from its centre (lat, lng) a point of the cell may lie."""
-    out = np.empty(len(cells))
-    for i, cell in enumerate(cells.tolist()):
-        size_m = float(distance_m(*corners(cell), lat[i], lng[i]).max())
-        out[i] = size_m * SPREAD * (PENTAGON if is_pentagon(cell) else 1.0)
-    return out
+    wider = np.array([PENTAGON if is_pentagon(cell) else 1.0 for cell in cells.tolist()], np.float64)
+    spreads: Floats = circumradii_m(cells, lat, lng) * SPREAD * wider
+    return spreads
 
 
 def windows(lat: Floats, lng: Floats, spread_m: Floats, middle: float) -> Floats:

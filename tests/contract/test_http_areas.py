@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from engine.settings import Settings
-from tests.contract.http_world import World, a_campaign, is_problem, running
+from tests.contract.http_bodies import a_campaign, is_problem
+from tests.contract.http_world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WEST, EAST, SOUTH, NORTH = 24.93, 24.95, 60.16, 60.18
 SQUARE = [[WEST, SOUTH], [EAST, SOUTH], [EAST, NORTH], [WEST, NORTH], [WEST, SOUTH]]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def world(
-    module_database_url: str, module_redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[World]:
-    data = tmp_path_factory.mktemp("data")
-    async with running(Settings(data=data, database_url=module_database_url, redis_url=module_redis_url)) as one:
-        yield one
 
 
 def area(store: str, *rings: list[list[float]]) -> dict[str, Any]:

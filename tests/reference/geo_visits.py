@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from geo.fence import Circle
+from geo.index import Fence
 from geo.records import RULES, Kind, Reason
-from tests.reference.geo_ground import edge_m
+from tests.reference.geo_polygons import edge_m, radius_m
 
 Event = tuple[int, int, bool, int, int, int, int, int, int]
 """(kind, reason, initial, ping, row, fence, since_ms, at_ms, dwell_s), in the order of TRANSITION."""
@@ -35,12 +35,12 @@ class Stay:
 class Twin:
     """`stays` is keyed by (row, stable fence id)."""
 
-    circles: Sequence[Circle]
+    circles: Sequence[Fence]
     watermark_ms: dict[int, int] = field(default_factory=dict)
     stays: dict[tuple[int, int], Stay] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def _ordered(self) -> list[tuple[int, Circle]]:
+    def _ordered(self) -> list[tuple[int, Fence]]:
         return list(enumerate(sorted(self.circles, key=lambda circle: circle.fence)))
 
     def ping(self, number: int, ping: Ping) -> list[Event]:
@@ -62,7 +62,7 @@ class Twin:
             stay = self.stays.get((ping.row, circle.fence))
             if stay is None:
                 continue
-            edge, rim = edge_m(circle, ping.lat, ping.lng), max(0.1 * circle.radius_m, 20.0)
+            edge, rim = edge_m(circle, ping.lat, ping.lng), max(0.1 * radius_m(circle), 20.0)
             if ping.at_ms - stay.last_ms > RULES.silent_ms:
                 out.append(self._exit(Reason.TIMEOUT, number, (ping.row, position, circle), stay.last_ms))
             elif edge > max(accuracy_m + 20.0, rim):
@@ -71,7 +71,7 @@ class Twin:
                 stay.last_ms = ping.at_ms
         return out
 
-    def _exit(self, reason: Reason, number: int, where: tuple[int, int, Circle], at_ms: int) -> Event:
+    def _exit(self, reason: Reason, number: int, where: tuple[int, int, Fence], at_ms: int) -> Event:
         row, position, circle = where
         since_ms = self.stays.pop((row, circle.fence)).since_ms
         return (Kind.EXIT, reason, False, number, row, position, since_ms, at_ms, 0)
@@ -114,7 +114,7 @@ class Twin:
                     out.append(self._exit(Reason.TIMEOUT, -1, (row, position, circle), stay.last_ms))
         return out
 
-    def switch(self, circles: Sequence[Circle], now_ms: int) -> list[Event]:
+    def switch(self, circles: Sequence[Fence], now_ms: int) -> list[Event]:
         """By (row, fence): the exits of visits whose fence is gone."""
         new = {circle.fence: circle for circle in circles}
         out: list[Event] = []

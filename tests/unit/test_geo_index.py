@@ -121,7 +121,7 @@ def test_a_memory_mapped_index_is_the_same_and_shares_the_file(tmp_path: Path) -
     for name, array in again.arrays().items():
         assert np.array_equal(array, index.arrays()[name]), name
         assert not array.flags.writeable, name
-        assert np.shares_memory(array, mapped[name]), name
+        assert not array.size or np.shares_memory(array, mapped[name]), name
     assert again.dwell_s.tolist() == [60, 60, 300]
     lat, lng = np.array([HELSINKI[0]]), np.array([HELSINKI[1]])
     assert match(again, lat, lng).fence.tolist() == [0, 1]
