@@ -3,6 +3,7 @@
 GeoError
 ├── PositionError     fix the coordinate: not finite, or out of range
 ├── FenceError        fix the fence: radius, rings, dwell thresholds, a repeated id
+├── QueryError        fix the question: how many, how far, at which resolution, about which rows
 └── CheckpointError   the bytes are not a chunk of ours, or the chunk does not fit its bound: start from an older one
 """
 
@@ -19,6 +20,10 @@ class PositionError(GeoError):
 
 class FenceError(GeoError):
     """A fence cannot be built as asked; nothing of it is kept."""
+
+
+class QueryError(GeoError):
+    """A question about customers or stores that has no answer as it was asked."""
 
 
 class CheckpointError(GeoError):

@@ -8,6 +8,8 @@ from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
 from geo.match import match
+from geo.nearest import StoreIndex, nearest
+from geo.pings import PingIndex
 from geo.polygon import polygon
 from geo.presence import Presence
 from geo.sphere import pair_distance_m
@@ -24,5 +26,10 @@ def warm() -> None:
     tick(presence, index, 60_000)
     switch(presence, index, index, 60_000)
     unpack(presence, index, 0, pack(presence, index, 0))
+    pings = PingIndex(presence)
+    pings.inside(Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0))
+    pings.nearest(0.0, 0.0, 1)
     presence.forget(0)
+    pings.remove(0)
+    nearest(StoreIndex.build(np.zeros(1, np.int64), np.zeros(1), np.zeros(1)), 0.0, 0.0, 1)
     pair_distance_m(0.0, 0.0, 0.0, 1.0)

@@ -54,6 +54,15 @@ def _to_edge_m(a: Point, b: Point, here: Point) -> float:
     return min(away_m((low + high) / 2.0), away_m(0.0), away_m(1.0))
 
 
+def unrolled(fence: Polygon) -> Parts:
+    """The rings with every longitude in the turn nearest to the first vertex: the twin's fences are small."""
+    about = fence.parts[0][0][0][1]
+    return [
+        [[(float(a), float(b) - 360.0 * round((b - about) / 360.0)) for a, b in ring] for ring in rings]
+        for rings in fence.parts
+    ]
+
+
 def turned(parts: Parts, lng: float) -> float:
     """*lng* in the turn nearest to the middle of the rings."""
     every = [vertex[1] for rings in parts for ring in rings for vertex in ring]
@@ -64,7 +73,7 @@ def edge_m(fence: Circle | Polygon, lat: float, lng: float) -> float:
     """Signed distance of either kind, negative inside."""
     if isinstance(fence, Circle):
         return circle_edge_m(fence, lat, lng)
-    parts: Parts = [[[(float(a), float(b)) for a, b in ring] for ring in rings] for rings in fence.parts]
+    parts = unrolled(fence)
     away_m = boundary_m(parts, lat, turned(parts, lng))
     return -away_m if holds(parts, lat, turned(parts, lng)) else max(away_m, 1e-9)
 
@@ -74,7 +83,7 @@ def radius_m(fence: Circle | Polygon) -> float:
     if isinstance(fence, Circle):
         return fence.radius_m
     total = 0.0
-    for rings in fence.parts:
+    for rings in unrolled(fence):
         for k, ring in enumerate(rings):
             wide = math.cos(math.radians(ring[0][0]))
             area = sum(

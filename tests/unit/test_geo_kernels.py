@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from geo.fence import Circle
 from geo.index import FenceIndex
 from geo.kernels import DISPATCHERS, STAMP, stamp
 from geo.match import match
+from geo.nearest import StoreIndex, nearest
+from geo.pings import PingIndex
 from geo.presence import Presence
 from geo.transitions import PING, advance, switch, tick
 
@@ -39,8 +42,23 @@ def test_after_warming_nothing_is_compiled_any_more(tmp_path: Path) -> None:
         match(some, lat, lat)
         tick(presence, some, 100_000)
         unpack(presence, some, 0, pack(presence, some, 0))
+        places = PingIndex(presence)
+        few: Any = np.arange(0, 20, 2)
+        places.follow(few)
+        places.inside(Circle(1, 60, 25, 100))
+        places.nearest(60, 25, few[2])
+        places.density(9)
         presence.forget(2)
+        places.remove(few[1])
         switch(presence, some, FenceIndex.empty(), 100_000)
+    stores = StoreIndex.build(np.arange(9), np.full(9, 60), np.full(9, 25))
+    for name, array in stores.arrays().items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped_stores = StoreIndex.from_arrays(
+        {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in stores.arrays()}
+    )
+    for each in (stores, mapped_stores):
+        nearest(each, 60, 25, 4, np.arange(9) > 3, 100)
     assert _signatures() == before
 
 
