@@ -189,11 +189,12 @@ async def test_what_is_hardly_http(server: Server, request_line: bytes) -> None:
 
 
 async def test_a_body_without_end(world: World, server: Server) -> None:
-    """Chunks for ever: refused at the limit, not at the end."""
+    """Chunks for ever: refused at the limit, not at the end. Whoever goes on sending after the connection was closed may
+    be reset before the answer is read (TCP), so not every try hears it."""
     before = await world.count()
     wire = head(world, JSON, "Transfer-Encoding: chunked")
-    answer = await raw(server, wire, endless=b"10000\r\n" + b" " * 65_536 + b"\r\n")
-    assert status(answer) == 413, answer[:200]
+    heard = [status(await raw(server, wire, endless=b"10000\r\n" + b" " * 65_536 + b"\r\n")) for _ in range(4)]
+    assert 413 in heard and set(heard) <= {0, 413}, heard
     assert await world.count() == before
 
 
