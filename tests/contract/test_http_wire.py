@@ -189,8 +189,8 @@ async def test_what_is_hardly_http(server: Server, request_line: bytes) -> None:
 
 
 async def test_a_body_without_end(world: World, server: Server) -> None:
-    """Chunks for ever: refused at the limit, not at the end. Whoever goes on sending after the connection was closed may
-    be reset before the answer is read (TCP), so not every try hears it."""
+    """Chunks for ever: refused at the limit, not at the end. Whoever goes on sending after the connection was closed
+    may be reset before the answer is read (TCP), so not every try hears it."""
     before = await world.count()
     wire = head(world, JSON, "Transfer-Encoding: chunked")
     heard = [status(await raw(server, wire, endless=b"10000\r\n" + b" " * 65_536 + b"\r\n")) for _ in range(4)]
