@@ -21,6 +21,7 @@ from offers.campaign import Campaign
 from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
 from offers.codec import decode, digest, encode
 from offers.compile import compile_snapshot
+from offers.errors import BrokenSnapshot
 from offers.snapshot import Snapshot
 
 log = structlog.get_logger()
@@ -38,6 +39,8 @@ class Snapshots:
         self._clock = clock
         self.loaded: dict[int, Snapshot] = {}
         self.newest = 0
+        self._unreadable = 0
+        """A published revision whose parts are gone, or those of another version of this program."""
 
     async def compile_if_changed(self) -> None:
         """Compile and publish when the catalogue changed, or the last compile is a day old."""
@@ -56,9 +59,15 @@ class Snapshots:
     async def refresh(self) -> int:
         """Load the newest published snapshot; answer its revision (0: there is none yet)."""
         row = await queries.snapshots.latest(self._pool)
-        if row is not None and row["revision"] != self.newest:
-            self.loaded[row["revision"]] = await self._load(row["manifest"])
-            self.newest = row["revision"]
+        if row is not None and row["revision"] not in (self.newest, self._unreadable):
+            revision: int = row["revision"]
+            try:
+                self.loaded[revision] = await self._load(row["manifest"])
+            except (BrokenSnapshot, FileNotFoundError) as error:
+                self._unreadable = revision  # until then the one before stays; a new one is compiled
+                log.warning("snapshot.unreadable", revision=revision, why=str(error))
+                return self.newest
+            self.newest = revision
             for old in sorted(self.loaded)[:-4]:
                 del self.loaded[old]
         return self.newest
@@ -71,13 +80,16 @@ class Snapshots:
                 return None
             try:
                 self.loaded[revision] = await self._load(row["manifest"])
-            except FileNotFoundError:
+            except (BrokenSnapshot, FileNotFoundError):
                 return None
         return self.loaded[revision]
 
     async def _is_old(self, connection: asyncpg.Connection) -> bool:
         row = await queries.snapshots.latest(connection)
-        return row is None or self._clock.now_ms() - row["built_at"].timestamp() * 1000 > RECOMPILE_AFTER_MS
+        if row is None or row["revision"] == self._unreadable:
+            return True
+        age_ms = self._clock.now_ms() - row["built_at"].timestamp() * 1000
+        return bool(age_ms > RECOMPILE_AFTER_MS)
 
     async def _compile(self, connection: asyncpg.Connection) -> None:
         catalogue = await read_catalogue(connection)
@@ -85,7 +97,7 @@ class Snapshots:
         parts = await asyncio.to_thread(encode, snapshot)
         manifest = {name: digest(content) for name, content in parts.items()}
         latest = await queries.snapshots.latest(connection)
-        if latest is not None and latest["manifest"] == manifest:
+        if latest is not None and latest["manifest"] == manifest and latest["revision"] != self._unreadable:
             return
         for name, content in parts.items():
             await asyncio.to_thread(_write, self.folder / manifest[name], content)
@@ -110,7 +122,7 @@ async def read_catalogue(connection: asyncpg.Connection) -> Catalogue:
 
 
 def _write(path: Path, content: bytes) -> None:
-    if path.exists():
+    if path.exists() and path.stat().st_size == len(content):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
