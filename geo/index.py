@@ -19,23 +19,27 @@ from geo.fence import Circle
 from geo.outline import Outlines, Rims, Traced, joined, traced
 from geo.polygon import Polygon
 from geo.polygon_cover import polygon_cover
-from geo.postings import postings, rims_joined
+from geo.postings import flat, postings, rim_rows, rims_joined
 from geo.rings import fence_area_m2, reach
 from geo.sphere import units
 from geo.table import shift_of
+from geo.units import EARTH_RADIUS_M
 
 Fence: TypeAlias = Circle | Polygon
+
+POLYGON = -1.0
+"""In `FenceIndex.centre` in place of a chord."""
 
 
 class IndexArrays(NamedTuple):
     """What kernels see of an index; meanings as in `FenceIndex`."""
 
-    xyz: Floats
+    centre: Floats
     radius_m: Floats
     reach_m: Floats
-    levels: Ints
-    cell_key: Cells
-    cell_span: Ints
+    upper: Ints
+    node: Cells
+    part_ptr: Ints
     posting: Ints
     rim: Ints
     dwell_ptr: Ints
@@ -52,10 +56,10 @@ _DTYPES = {
     "lng": np.float64,
     "radius_m": np.float64,
     "reach_m": np.float64,
-    "xyz": np.float64,
-    "levels": np.int32,
-    "cell_key": np.uint64,
-    "cell_span": np.int32,
+    "centre": np.float64,
+    "upper": np.int32,
+    "node": np.uint64,
+    "part_ptr": np.int32,
     "posting": np.int32,
     "rim": np.int32,
     "dwell_ptr": np.int32,
@@ -86,18 +90,20 @@ class FenceIndex:
     """f8[F]: metres; of a polygon that of the circle of the same area, by which its rim is measured."""
     reach_m: Floats
     """f8[F]: metres; nothing of the fence lies farther from (lat, lng)."""
-    xyz: Floats
-    """f8[F, 3]: unit vectors of the centres."""
-    levels: Ints
-    """i4[0..4]: resolutions in use, ascending."""
-    cell_key: Cells
-    """u8[H]: hash table of the covers' cells (`geo.table`)."""
-    cell_span: Ints
-    """i4[H, 3]: of the cell in the same slot: postings [a, b) are fences it lies inside of, [b, c) those with
-    their edge in it.
+    centre: Floats
+    """f8[F, 4]: unit vector of (lat, lng), and the square of the radius' chord on the unit sphere; of a polygon -1."""
+    upper: Ints
+    """i4[0..2]: resolutions of nodes in use, ascending (`geo.postings`)."""
+    node: Cells
+    """u8[H, 4]: hash table of the covers' cells (`geo.table`): key, bits of its parts, its own postings as first and
+    count in 32 bits each, place in `part_ptr`.
     """
+    part_ptr: Ints
+    """i4[...]: the postings of a node's r-th part are [part_ptr[place + r], part_ptr[place + r + 1])."""
     posting: Ints
-    """i4[N]: positions of fences, ascending in each of the two runs of a cell."""
+    """i4[N]: by cell, inside first: ~f where the cell lies inside of fence f, f where its edge is in it; both runs
+    ascending in f.
+    """
     rim: Ints
     """i4[N]: of a polygon's edge cell the row in `near_ptr` and `turn_ptr`, else CIRCLE or SURE (`geo.outline`)."""
     dwell_ptr: Ints
@@ -135,7 +141,7 @@ class FenceIndex:
             "radius_m": around[:, 2],
             "reach_m": around[:, 3],
         }
-        plain["xyz"] = units(around[:, 0], around[:, 1])
+        plain["centre"] = _centres(ordered, around)
         return cls.from_arrays(plain | _dwells(ordered) | _compiled(ordered))
 
     @classmethod
@@ -171,7 +177,7 @@ class FenceIndex:
         outlines = Outlines(**{name: getattr(self, name) for name in Outlines._fields})
         rims = Rims(**{name: getattr(self, name) for name in Rims._fields})
         values = {name: getattr(self, name) for name in IndexArrays._fields if name in _DTYPES}
-        return IndexArrays(**values, shift=shift_of(self.cell_key), outlines=outlines, rims=rims)
+        return IndexArrays(**values, shift=shift_of(self.node), outlines=outlines, rims=rims)
 
 
 def _around(fence: Fence) -> tuple[float, float, float, float]:
@@ -180,6 +186,13 @@ def _around(fence: Fence) -> tuple[float, float, float, float]:
         return fence.lat, fence.lng, fence.radius_m, fence.radius_m
     lat, lng, reach_m = reach(fence.drawn)
     return lat, lng, float(np.sqrt(fence_area_m2(fence.drawn) / np.pi)), reach_m
+
+
+def _centres(fences: Sequence[Fence], around: Floats) -> Floats:
+    """`FenceIndex.centre`."""
+    circle = np.array([isinstance(fence, Circle) for fence in fences], np.bool_)
+    limit = np.where(circle, (2.0 * np.sin(around[:, 2] / (2.0 * EARTH_RADIUS_M))) ** 2, POLYGON)
+    return np.concatenate([units(around[:, 0], around[:, 1]), limit[:, None]], axis=1)
 
 
 def _compiled(ordered: Sequence[Fence]) -> dict[str, Any]:
@@ -196,8 +209,9 @@ def _compiled(ordered: Sequence[Fence]) -> dict[str, Any]:
         outlines.append(outline)
         covers.append(cover)
         rims.append(rim)
-    shapes = joined(outlines)
-    return shapes | postings(covers, rims) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
+    shapes, covering = joined(outlines), flat(covers)
+    rows = rim_rows(covering, np.array([rim is not None for rim in rims], np.bool_))
+    return shapes | postings(covering, rows) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
 
 
 def _dwells(fences: Sequence[Fence]) -> dict[str, Any]:

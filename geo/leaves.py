@@ -92,7 +92,7 @@ def read_off(faces: Floats, lat: Floats, lng: Floats, way: Floats) -> None:
 
 
 @kernel
-def _sin_cos(deg: float) -> tuple[float, float]:
+def sin_cos(deg: float) -> tuple[float, float]:
     """Of an angle within ±180°, to 1e-15: Taylor's series of its quarter, doubled twice. (A call of the C library's
     would keep the loop from becoming vector instructions.)
     """
@@ -114,8 +114,8 @@ def _to_unit_vectors(lat: Floats, lng: Floats, way: Floats) -> None:
     valid, x, y, z = way[VALID], way[X], way[Y], way[Z]
     for i in range(len(lat)):
         good = (abs(lat[i]) <= LAT_MAX_DEG) & (abs(lng[i]) <= LNG_MAX_DEG)
-        sin_lat, cos_lat = _sin_cos(lat[i] if good else 0.0)
-        sin_lng, cos_lng = _sin_cos(lng[i] if good else 0.0)
+        sin_lat, cos_lat = sin_cos(lat[i] if good else 0.0)
+        sin_lng, cos_lng = sin_cos(lng[i] if good else 0.0)
         x[i], y[i], z[i] = cos_lat * cos_lng, cos_lat * sin_lng, sin_lat
         valid[i] = 1.0 if good else 0.0
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from geo.arrays import Cells, Ints, Records
 from geo.cells import NO_CELL, ancestor
-from geo.edge import Spot, circle_edge_m, edge_m, polygon_holds, spot
+from geo.edge import Spot, edge_m, polygon_holds, spot, square_to
 from geo.index import IndexArrays
 from geo.judge import Fix, confirms, departs, known_m, ripen, thresholds
 from geo.kernels import constant, kernel
-from geo.outline import CIRCLE
+from geo.postings import own_span, part_of, part_span
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
@@ -25,7 +25,7 @@ from geo.records import (
     Rules,
     Work,
 )
-from geo.table import find
+from geo.table import KEY, OWN, settled, slot_of
 from geo.units import AT_MS_END
 from geo.visits import end_visit, open_visit, roomy, with_room, write
 
@@ -86,26 +86,36 @@ def _endings(work: Work, index: IndexArrays, row: int) -> int:
 @kernel
 def _around(index: IndexArrays, cell: np.uint64, here: Spot, found: Ints) -> tuple[Ints, int]:
     """(buffer i4[], count): the fences that contain the point, ascending; *found*, or a longer buffer."""
-    count, outlines, rims = 0, index.outlines, index.rims
-    for res in index.levels:
-        slot = find(index.cell_key, index.shift, ancestor(cell, res))
-        if slot < 0:
+    count = 0
+    for upper in index.upper:
+        key = ancestor(cell, upper)
+        slot = settled(index.node, slot_of(index.shift, key), key)
+        if index.node[slot, KEY] == 0:
             continue
-        first, sure, end = index.cell_span[slot, 0], index.cell_span[slot, 1], index.cell_span[slot, 2]
-        found = roomy(found, count + end - first)
-        for at in range(first, end):
-            fence, rim = index.posting[at], index.rim[at]
-            if at < sure:
-                held = True
-            elif rim == CIRCLE:
-                held = circle_edge_m(index.xyz, index.radius_m, fence, here) <= 0.0
-            else:
-                held = polygon_holds(outlines, rims, (fence, rim), here)
-            if held:
-                found[count] = fence
-                count += 1
+        for first, end in (
+            own_span(index.node[slot, OWN]),
+            part_span(index.node, index.part_ptr, slot, part_of(cell, upper)),
+        ):
+            found = roomy(found, count + end - first)
+            for at in range(first, end):
+                fence = index.posting[at]
+                if fence < 0:
+                    found[count] = ~fence
+                    count += 1
+                elif holds(index, at, fence, here):
+                    found[count] = fence
+                    count += 1
     _sort(found, count)
     return found, count
+
+
+@kernel
+def holds(index: IndexArrays, at: int, fence: int, here: Spot) -> bool:
+    """Whether the fence holds the point, which lies in the cell of the posting *at*."""
+    limit = index.centre[fence, 3]
+    if limit < 0.0:
+        return polygon_holds(index.outlines, index.rims, (fence, index.rim[at]), here)
+    return bool(square_to(index.centre, fence, here) <= limit)
 
 
 @kernel
