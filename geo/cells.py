@@ -29,7 +29,7 @@ _DIGITS = 15
 
 def encode(lat: Floats, lng: Floats) -> Cells:
     """u8[n]: leaf cells of positions, the h3 library's; `NO_CELL` where the position is not `valid`."""
-    return encode_with(_grid(), library_leaves, lat, lng)
+    return encode_with(grid(), library_leaves, lat, lng)
 
 
 def library_leaves(lat: Floats, lng: Floats) -> Cells:
@@ -38,7 +38,8 @@ def library_leaves(lat: Floats, lng: Floats) -> Cells:
 
 
 @cache
-def _grid() -> Grid:
+def grid() -> Grid:
+    """H3's faces and base cells, learnt from the library once a process: a tenth of a second."""
     corners = np.array([h3.cell_to_latlng(cell) for cell in h3.get_pentagons(0)])
     return grid_of(library_leaves, units(corners[:, 0], corners[:, 1]))
 

@@ -46,7 +46,7 @@ def edge_m(index: IndexArrays, fence: int, here: Spot) -> float:
     """Signed distance from the point to the edge of *fence*, negative inside; not above 0 if and only if the
     fence holds the point.
     """
-    away_m = circle_edge_m(index.centre, index.reach_m, fence, here)
+    away_m = circle_edge_m(index.lookup.centre, index.reach_m, fence, here)
     if away_m > FAR_M or index.chain_ptr[fence] == index.chain_ptr[fence + 1]:
         return away_m
     return _polygon_edge_m(index.outlines, fence, here[3], here[4])
@@ -80,15 +80,15 @@ def polygon_depth_m(outlines: Outlines, rims: Rims, where: tuple[int, int], here
     """`edge_m`, up to 5.5 % too deep, for a point of a cell of the polygon's cover; infinity if the polygon does
     not hold it. where: fence and `FenceIndex.rim` of the posting.
     """
-    if where[1] != SURE and not polygon_holds(outlines, rims, where, here):
+    if where[1] != SURE and not holds_near(outlines, rims, where, here[3], beside(outlines, where[0], here[4])):
         return np.inf
     return -boundary_m(outlines, where[0], here[3], beside(outlines, where[0], here[4]), _KEEN)
 
 
 @kernel
-def polygon_holds(outlines: Outlines, rims: Rims, where: tuple[int, int], here: Spot) -> bool:
-    """Whether the polygon holds a point of an edge cell; *where* as above."""
-    return holds_near(outlines, rims, where, here[3], beside(outlines, where[0], here[4]))
+def polygon_holds(outlines: Outlines, fence: int, here: Spot) -> bool:
+    """Whether the polygon holds the point."""
+    return holds(outlines, fence, here[3], beside(outlines, fence, here[4]))
 
 
 @kernel

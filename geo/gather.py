@@ -1,24 +1,24 @@
 """Blocks of points through the index, one small step after the other. Kernels only.
 
-A step does the same for all points of a block, with no branch on what memory says: so the processor has the next points'
-nodes, postings and fences on their way while it waits for the first one's. Point by point each would be waited for.
+A step does the same for all points of a block, with no branch on what memory says: so the processor has the nodes,
+postings and fences of the next points on their way while it waits for the first one's. Point by point it would wait for
+each.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from geo.arrays import Cells, Floats, Ints
+from geo.arrays import Cells, Floats, Ints, Longs
 from geo.cells import ancestor
 from geo.edge import arc_of, polygon_depth_m
-from geo.index import IndexArrays
-from geo.kernels import kernel
-from geo.leaves import sin_cos
-from geo.postings import own_span, part_of, part_span
-from geo.table import KEY, OWN, settled, slot_of
+from geo.index import IndexArrays, Lookup
+from geo.kernels import allocating, kernel
+from geo.postings import OWN, part_of, part_span, span_of
+from geo.sphere import unit
+from geo.table import KEY, settled, slot_of
 
 BLOCK: Final = 256
 _CANDIDATES: Final = 1024
@@ -44,18 +44,30 @@ class Sifted(NamedTuple):
     """f8[2, BLOCK]: latitude and longitude."""
     span: Ints
     """i4[2 * _RUNS, BLOCK]: first and end of each run of postings."""
+    slot: Longs
+    """i8[BLOCK]: where each point's node may stand in the table."""
+    key: Cells
+    """u8[2, BLOCK]: the cell of that node, and what stands there."""
     candidate: Ints
     """i4[2, _CANDIDATES]: place of the point in the block, place of the posting."""
+    fence: Longs
+    """i8[_CANDIDATES]: of the posting."""
+    square: Floats
+    """f8[_CANDIDATES]: of the chord from the point to the fence's middle."""
 
 
-@kernel
+@allocating
 def room_for(points: int) -> Sifted:
     """An empty record for blocks of that many points."""
     return Sifted(
         np.empty((3, points), np.float64),
         np.empty((2, points), np.float64),
         np.empty((2 * _RUNS, points), np.int32),
+        np.empty(points, np.int64),
+        np.empty((2, points), np.uint64),
         np.empty((2, _CANDIDATES), np.int32),
+        np.empty(_CANDIDATES, np.int64),
+        np.empty(_CANDIDATES, np.float64),
     )
 
 
@@ -64,10 +76,10 @@ def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sif
     """Fill *sifted*, but for its candidates, with the block of points from *start* on; how many candidates it has."""
     end = min(start + BLOCK, len(points.lat))
     _unit_vectors(points.lat[start:end], points.lng[start:end], sifted.xyz, sifted.degrees)
-    span = sifted.span
+    lookup, span = index.lookup, sifted.span
     span[:] = 0
-    for u in range(len(index.upper)):
-        _spans(index.node, index.shift, index.part_ptr, points.cell[start:end], (index.upper[u], 4 * u), span)
+    for u in range(len(lookup.upper)):
+        _spans(lookup, points.cell[start:end], (lookup.upper[u], 4 * u), sifted)
     most = 0
     for run in range(0, 2 * _RUNS, 2):
         for i in range(end - start):
@@ -77,44 +89,40 @@ def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sif
 
 @kernel
 def _unit_vectors(lat: Floats, lng: Floats, xyz: Floats, degrees: Floats) -> None:
-    """As `geo.sphere.unit`, which a loop of vector instructions cannot call; anything for invalid points."""
+    """Anything for points that are not valid."""
     for i in range(len(lat)):
-        sin_lat, cos_lat = sin_cos(lat[i])
-        sin_lng, cos_lng = sin_cos(lng[i])
-        xyz[0, i], xyz[1, i], xyz[2, i] = cos_lat * cos_lng, cos_lat * sin_lng, sin_lat
+        xyz[0, i], xyz[1, i], xyz[2, i] = unit(lat[i], lng[i])
         degrees[0, i], degrees[1, i] = lat[i], lng[i]
 
 
 @kernel
-def _spans(
-    nodes: Cells, shift: np.uint64, part_ptr: Ints, cells: Cells, level: tuple[int, int], span: Ints
-) -> None:
-    """The runs of each point's node. level: its resolution, and the first of four rows of *span*."""
+def _spans(lookup: Lookup, cells: Cells, level: tuple[int, int], sifted: Sifted) -> None:
+    """The runs of each point's node. level: its resolution, and the first of its four rows in `Sifted.span`."""
     upper, row = level
-    slots, keys, firsts = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+    slots, keys, stand, span = sifted.slot, sifted.key[0], sifted.key[1], sifted.span
     for i in range(len(cells)):
         keys[i] = ancestor(cells[i], upper)
-        slots[i] = slot_of(shift, keys[i])
+        slots[i] = slot_of(lookup.shift, keys[i])
     for i in range(len(cells)):
-        firsts[i] = nodes[slots[i], KEY]
+        stand[i] = lookup.node[slots[i], KEY]
     for i in range(len(cells)):
         slot = slots[i]
-        if firsts[i] != keys[i]:
-            if firsts[i] == 0:
+        if stand[i] != keys[i]:
+            if stand[i] == 0:
                 continue
-            slot = settled(nodes, slot, keys[i])
-            if nodes[slot, KEY] == 0:
+            slot = settled(lookup.node, slot, keys[i])
+            if lookup.node[slot, KEY] == 0:
                 continue
-        span[row, i], span[row + 1, i] = own_span(nodes[slot, OWN])
-        span[row + 2, i], span[row + 3, i] = part_span(nodes, part_ptr, slot, part_of(cells[i], upper))
+        span[row, i], span[row + 1, i] = span_of(lookup.node[slot, OWN])
+        span[row + 2, i], span[row + 3, i] = part_span(lookup.node, lookup.part_ptr, slot, part_of(cells[i], upper))
 
 
 @kernel
 def block_pairs(index: IndexArrays, sifted: Sifted, out: NamedTuple, start: int, count: int) -> int:
     """Write the pairs of a block that begins at the point *start* behind the first *count*; how many there are then."""
     point, posting, waiting, first = sifted.candidate[0], sifted.candidate[1], 0, count
-    span = sifted.span
-    runs = 4 * len(index.upper)
+    lookup, span = index.lookup, sifted.span
+    runs = 4 * len(lookup.upper)
     for i in range(span.shape[1]):
         for run in range(0, runs, 2):
             for at in range(span[run, i], span[run + 1, i]):
@@ -130,10 +138,11 @@ def block_pairs(index: IndexArrays, sifted: Sifted, out: NamedTuple, start: int,
 @kernel
 def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, start: int, count: int) -> int:
     """Write those of the waiting candidates that are pairs; how many pairs there are then."""
-    fences, away = np.empty(_CANDIDATES, np.int64), np.empty(_CANDIDATES, np.float64)
-    point, posting, xyz, centre = sifted.candidate[0], sifted.candidate[1], sifted.xyz, index.centre
+    fences, away = sifted.fence, sifted.square
+    point, posting = sifted.candidate[0], sifted.candidate[1]
+    posting_of, centre, xyz = index.lookup.posting, index.lookup.centre, sifted.xyz
     for c in range(waiting):
-        fence = np.int64(index.posting[posting[c]])
+        fence = np.int64(posting_of[posting[c]])
         fences[c] = fence if fence >= 0 else ~fence
     for c in range(waiting):
         f, i = fences[c], point[c]

@@ -16,6 +16,7 @@ from geo.arrays import Cells, Floats, Ints, Longs, frozen
 from geo.cover import Cover, circle_cover
 from geo.errors import FenceError, GeoError
 from geo.fence import Circle
+from geo.near import near_cells, near_lists
 from geo.outline import Outlines, Rims, Traced, joined, traced
 from geo.polygon import Polygon
 from geo.polygon_cover import polygon_cover
@@ -31,21 +32,45 @@ POLYGON = -1.0
 """In `FenceIndex.centre` in place of a chord."""
 
 
-class IndexArrays(NamedTuple):
-    """What kernels see of an index; meanings as in `FenceIndex`."""
+class Lookup(NamedTuple):
+    """What a point is looked up by; meanings as in `FenceIndex`. Few arrays, so that kernels may hand it to kernels."""
 
-    centre: Floats
-    radius_m: Floats
-    reach_m: Floats
     upper: Ints
+    shift: np.uint64
     node: Cells
     part_ptr: Ints
     posting: Ints
-    rim: Ints
+    centre: Floats
+
+
+class Near(NamedTuple):
+    """Whose edges come near a point; meanings as in `FenceIndex`."""
+
+    near_res: Ints
+    shift: np.uint64
+    near_cell: Cells
+    near: Ints
+
+
+class Dwells(NamedTuple):
+    """Thresholds; meanings as in `FenceIndex`."""
+
     dwell_ptr: Ints
     dwell_s: Ints
+
+
+class IndexArrays(NamedTuple):
+    """What kernels see of an index; meanings as in `FenceIndex`. To hand all of it to a kernel costs more than to test
+    a circle: once a batch, or for a fence that matters.
+    """
+
+    lookup: Lookup
+    near: Near
+    dwells: Dwells
+    radius_m: Floats
+    reach_m: Floats
+    rim: Ints
     chain_ptr: Ints
-    shift: np.uint64
     outlines: Outlines
     rims: Rims
 
@@ -62,6 +87,9 @@ _DTYPES = {
     "part_ptr": np.int32,
     "posting": np.int32,
     "rim": np.int32,
+    "near_res": np.int32,
+    "near_cell": np.uint64,
+    "near": np.int32,
     "dwell_ptr": np.int32,
     "dwell_s": np.int32,
     "vertex": np.float64,
@@ -70,7 +98,7 @@ _DTYPES = {
     "box": np.float64,
     "box_ptr": np.int32,
     "near_ptr": np.int32,
-    "near": np.int32,
+    "rim_near": np.int32,
     "turn_ptr": np.int32,
     "turn_deg": np.float64,
 }
@@ -106,6 +134,12 @@ class FenceIndex:
     """
     rim: Ints
     """i4[N]: of a polygon's edge cell the row in `near_ptr` and `turn_ptr`, else CIRCLE or SURE (`geo.outline`)."""
+    near_res: Ints
+    """i4[0..2]: resolutions of `near_cell`."""
+    near_cell: Cells
+    """u8[G, 2]: hash table of cells (`geo.near`): key, and its list as first and count in 32 bits each."""
+    near: Ints
+    """i4[...]: positions of the fences whose edge may come near a cell's points, ascending within a list."""
     dwell_ptr: Ints
     """i4[F + 1]: thresholds of fence f are dwell_s[dwell_ptr[f]:dwell_ptr[f + 1]]."""
     dwell_s: Ints
@@ -117,7 +151,7 @@ class FenceIndex:
     box: Floats
     box_ptr: Ints
     near_ptr: Ints
-    near: Ints
+    rim_near: Ints
     turn_ptr: Ints
     turn_deg: Floats
 
@@ -142,7 +176,7 @@ class FenceIndex:
             "reach_m": around[:, 3],
         }
         plain["centre"] = _centres(ordered, around)
-        return cls.from_arrays(plain | _dwells(ordered) | _compiled(ordered))
+        return cls.from_arrays(plain | _dwells(ordered) | _compiled(ordered, around))
 
     @classmethod
     def empty(cls) -> FenceIndex:
@@ -175,9 +209,17 @@ class FenceIndex:
     def kernel_view(self) -> IndexArrays:
         """The one place where the record is unpacked for kernels."""
         outlines = Outlines(**{name: getattr(self, name) for name in Outlines._fields})
-        rims = Rims(**{name: getattr(self, name) for name in Rims._fields})
-        values = {name: getattr(self, name) for name in IndexArrays._fields if name in _DTYPES}
-        return IndexArrays(**values, shift=shift_of(self.node), outlines=outlines, rims=rims)
+        rims = Rims(self.near_ptr, self.rim_near, self.turn_ptr, self.turn_deg)
+        lookup = Lookup(self.upper, shift_of(self.node), self.node, self.part_ptr, self.posting, self.centre)
+        near = Near(self.near_res, shift_of(self.near_cell), self.near_cell, self.near)
+        dwells = Dwells(self.dwell_ptr, self.dwell_s)
+        values = {name: getattr(self, name) for name in IndexArrays._fields if name in _DTYPES and name != "near"}
+        return IndexArrays(lookup=lookup, near=near, dwells=dwells, **values, outlines=outlines, rims=rims)
+
+
+def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
+    """Whether both have the same fences in the same places; what is asked of visits may differ."""
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("fence", "centre", "vertex"))
 
 
 def _around(fence: Fence) -> tuple[float, float, float, float]:
@@ -195,7 +237,7 @@ def _centres(fences: Sequence[Fence], around: Floats) -> Floats:
     return np.concatenate([units(around[:, 0], around[:, 1]), limit[:, None]], axis=1)
 
 
-def _compiled(ordered: Sequence[Fence]) -> dict[str, Any]:
+def _compiled(ordered: Sequence[Fence], around: Floats) -> dict[str, Any]:
     """Covers and outlines."""
     outlines: list[Traced | None] = []
     covers: list[Cover] = []
@@ -211,7 +253,10 @@ def _compiled(ordered: Sequence[Fence]) -> dict[str, Any]:
         rims.append(rim)
     shapes, covering = joined(outlines), flat(covers)
     rows = rim_rows(covering, np.array([rim is not None for rim in rims], np.bool_))
-    return shapes | postings(covering, rows) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
+    hollow = [radius if isinstance(one, Circle) else 0.0 for one, radius in zip(ordered, around[:, 2], strict=True)]
+    places = zip(around[:, [0, 1, 3]].tolist(), hollow, strict=True)
+    near = near_lists([near_cells(*place, hollow_m) for place, hollow_m in places])
+    return shapes | near | postings(covering, rows) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
 
 
 def _dwells(fences: Sequence[Fence]) -> dict[str, Any]:

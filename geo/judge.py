@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from geo.arrays import Records
 from geo.edge import Spot
-from geo.index import IndexArrays
+from geo.index import Dwells
 from geo.kernels import constant, kernel
 from geo.records import Kind, Rules, Work
 from geo.units import MS_PER_S
@@ -50,21 +51,32 @@ def departs(edge_m: float, radius_m: float, accuracy_m: float, rules: Rules) -> 
 
 
 @kernel
-def thresholds(index: IndexArrays, fence: int) -> int:
+def thresholds(dwells: Dwells, fence: int) -> int:
     """How many dwell thresholds the fence has."""
-    return int(index.dwell_ptr[fence + 1] - index.dwell_ptr[fence])
+    return int(dwells.dwell_ptr[fence + 1] - dwells.dwell_ptr[fence])
 
 
 @kernel
-def ripen(work: Work, index: IndexArrays, slot: int, ping: int, now_ms: int, grace_ms: int) -> None:
+def ripe(dwells: Dwells, visit: Records, now_ms: int) -> bool:
+    """Whether a dwell of the visit has come due by *now_ms* and was not written."""
+    end = dwells.dwell_ptr[visit["fence"] + 1]
+    for at in range(dwells.dwell_ptr[visit["fence"]], end):
+        dwell_s = dwells.dwell_s[at]
+        if dwell_s > visit["dwelt_s"] and visit["since_ms"] + dwell_s * MS_PER_S <= now_ms:
+            return True
+    return False
+
+
+@kernel
+def ripen(work: Work, dwells: Dwells, slot: int, ping: int, now_ms: int, grace_ms: int) -> None:
     """Write the dwells of a visit that came due by *now_ms*, each once, unless it has gone unconfirmed for
     longer than *grace_ms*.
     """
     visit = work.visits[slot]
     if now_ms - visit["last_ms"] > grace_ms:
         return
-    for at in range(index.dwell_ptr[visit["fence"]], index.dwell_ptr[visit["fence"] + 1]):
-        dwell_s = index.dwell_s[at]
+    for at in range(dwells.dwell_ptr[visit["fence"]], dwells.dwell_ptr[visit["fence"] + 1]):
+        dwell_s = dwells.dwell_s[at]
         due_ms = visit["since_ms"] + dwell_s * MS_PER_S
         if dwell_s > visit["dwelt_s"] and due_ms <= now_ms:
             visit["dwelt_s"] = dwell_s

@@ -74,12 +74,26 @@ def constant(value: int) -> int:
 
 def kernel(function: F) -> F:
     """Compile *function* on first use; other kernels may call it. Its arrays come from `geo.arrays.frozen` or
-    from us.
+    from us. It makes no array and returns none: see `allocating`.
 
     Where no folder is writable (neither beside the sources nor in the user's cache) it compiles in every
     process.
     """
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    return _compiled(function, counted=False)
+
+
+def allocating(function: F) -> F:
+    """As `kernel`, of a function that makes arrays or returns some.
+
+    Only such code counts references to arrays. To count costs an atomic operation or two for each array that is taken
+    out of a record, which in a kernel that judges one ping is more than all its work; whoever calls a kernel holds its
+    arrays for as long as it runs.
+    """
+    return _compiled(function, counted=True)
+
+
+def _compiled(function: F, counted: bool) -> F:
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", _nrt=counted)(function)
     with suppress(RuntimeError):  # numba: "no locator available"
         dispatcher._cache = _StampedCache(function)  # type: ignore[no-untyped-call]  # numba's own has no types
     DISPATCHERS.append(dispatcher)

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.arrays import Cells, Floats
-from geo.kernels import kernel
+from geo.kernels import allocating, kernel
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
+from geo.sphere import sin_cos
 
 LEAF_RES: Final = 11
 ASK = np.uint64(1)
@@ -44,7 +45,6 @@ agree.
 _NEAR_CENTRE: Final = 20.0
 """In units of the leaf lattice; within, the library's arc cosine has too few digits left for `_GUARD`."""
 _SIN60: Final = math.sqrt(0.75)
-_QUARTER_RAD: Final = math.pi / 720.0
 _SEVENTH: Final = 1.0 / 7.0
 
 LEAF_SHIFT: Final = 3 * (15 - LEAF_RES)
@@ -68,7 +68,7 @@ class Grid(NamedTuple):
     """
 
 
-@kernel
+@allocating
 def leaves(grid: Grid, lat: Floats, lng: Floats, cells: Cells) -> int:
     """Write every leaf cell, 0 or `ASK`; how many the library must be asked for."""
     asks = 0
@@ -89,23 +89,6 @@ def read_off(faces: Floats, lat: Floats, lng: Floats, way: Floats) -> None:
     _to_lattice(way)
     _to_digits(way)
     _to_kinds(way)
-
-
-@kernel
-def sin_cos(deg: float) -> tuple[float, float]:
-    """Of an angle within ±180°, to 1e-15: Taylor's series of its quarter, doubled twice. (A call of the C library's
-    would keep the loop from becoming vector instructions.)
-    """
-    x = deg * _QUARTER_RAD
-    z = -x * x
-    s = 1.0 + z * (1.0 / 156.0) * (1.0 + z * (1.0 / 210.0))
-    s = 1.0 + z * (1.0 / 42.0) * (1.0 + z * (1.0 / 72.0) * (1.0 + z * (1.0 / 110.0) * s))
-    s = x * (1.0 + z * (1.0 / 6.0) * (1.0 + z * (1.0 / 20.0) * s))
-    c = 1.0 + z * (1.0 / 182.0) * (1.0 + z * (1.0 / 240.0))
-    c = 1.0 + z * (1.0 / 56.0) * (1.0 + z * (1.0 / 90.0) * (1.0 + z * (1.0 / 132.0) * c))
-    c = 1.0 + z * (1.0 / 2.0) * (1.0 + z * (1.0 / 12.0) * (1.0 + z * (1.0 / 30.0) * c))
-    s, c = 2.0 * s * c, 1.0 - 2.0 * s * s
-    return 2.0 * s * c, 1.0 - 2.0 * s * s
 
 
 @kernel

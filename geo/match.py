@@ -8,9 +8,9 @@ import numpy as np
 
 from geo.arrays import Floats, Ints, frozen
 from geo.cells import encode
-from geo.gather import BLOCK, Points, Sifted, block_candidates, block_pairs, room_for
+from geo.gather import BLOCK, Points, block_candidates, block_pairs, room_for
 from geo.index import FenceIndex, IndexArrays
-from geo.kernels import kernel
+from geo.kernels import allocating
 
 
 class Pairs(NamedTuple):
@@ -43,10 +43,10 @@ def _room(length: int) -> Pairs:
     return Pairs(np.empty(length, np.int32), np.empty(length, np.int32), np.empty(length, np.float64))
 
 
-@kernel
+@allocating
 def _pairs(index: IndexArrays, points: Points, out: Pairs, start: int, count: int) -> tuple[int, int, int]:
-    """Go on at the point *start* behind the first *count* pairs, block by block while *out* has room; (point to go on at,
-    pairs there are, the most that its block may bring).
+    """Go on at the point *start* behind the first *count* pairs, block by block while *out* has room; (point to go on
+    at, pairs there are, the most that its block may bring).
     """
     sifted = room_for(BLOCK)
     while start < len(points.lat):

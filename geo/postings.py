@@ -1,8 +1,8 @@
 """Covers turned round: cell → fences, for one look into one hash table for every two levels.
 
-A node stands for a cell of an upper level (`UPPER`: res 5 or 9) that holds anything: postings of its own, or some of its
-descendants two resolutions down. Which of those is told by 64 bits, so that a point between fences costs one node and
-no more. The postings of a node lie together: its own, then those of its parts in the order of their bits.
+A node stands for a cell of an upper level (`UPPER`: res 5 or 9) that holds anything: postings of its own, or some of
+its descendants two resolutions down. Which of those is told by 64 bits, so that a point between fences costs one node
+and no more. The postings of a node lie together: its own, then those of its parts in the order of their bits.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from geo.cells import ancestor
 from geo.cover import Cover
 from geo.kernels import kernel
 from geo.outline import CIRCLE, SURE, Rims
-from geo.table import BITS, KEY, OWN, PARTS, settled, shift_of, slot_of, table_for
+from geo.table import KEY, settled, shift_of, slot_of, table_for
 
 UPPER = (5, 9)
+BITS, OWN, PARTS = 1, 2, 3
+"""Columns of a node beside `KEY`."""
 _DOWN = 2
 _RES_SHIFT = np.uint64(52)
 _RES_MASK = np.uint64(0xF)
@@ -51,7 +53,7 @@ def postings(covering: Covering, rows: Ints) -> dict[str, Any]:
     order = np.argsort(key, kind="stable")
     key, cell, fence = frozen(key[order], np.uint64), frozen(cell[order], np.uint64), fence[order]
     nodes, parts = _distinct(key >> np.uint64(8)), _distinct(key >> _ONE)
-    node, part_ptr = table_for(nodes), np.zeros(nodes + parts, np.int32)
+    node, part_ptr = table_for(nodes, 4), np.zeros(nodes + parts, np.int32)
     used = _lay(key, cell, node, shift_of(node), part_ptr)
     res = np.unique((cell >> _RES_SHIFT) & _RES_MASK)
     return {
@@ -85,7 +87,7 @@ def rims_joined(rims: Sequence[Rims | None], first_chain: Sequence[int]) -> dict
     nothing = np.empty(0, np.int32)
     return {
         "near_ptr": _chained([rim.near_ptr for rim, _ in drawn]),
-        "near": np.concatenate([nothing, *(rim.near + first for rim, first in drawn)]).astype(np.int32),
+        "rim_near": np.concatenate([nothing, *(rim.near + first for rim, first in drawn)]).astype(np.int32),
         "turn_ptr": _chained([rim.turn_ptr for rim, _ in drawn]),
         "turn_deg": np.concatenate([np.empty(0), *(rim.turn_deg for rim, _ in drawn)]),
     }
@@ -137,7 +139,7 @@ def _lay(keys: Cells, cells: Cells, nodes: Cells, shift: np.uint64, part_ptr: In
         while i < len(keys) and keys[i] >> _ONE == place << np.uint64(7):
             i += 1
         nodes[slot, KEY], nodes[slot, PARTS] = key, used
-        nodes[slot, OWN] = (np.uint64(start) << _WORD) | np.uint64(i - start)
+        nodes[slot, OWN] = spanned(start, i)
         last = np.uint64(0)
         while i < len(keys) and keys[i] >> np.uint64(8) == place:
             part = (keys[i] >> _ONE) & np.uint64(0x7F)
@@ -163,8 +165,14 @@ def ones(bits: np.uint64) -> int:
 
 
 @kernel
-def own_span(own: np.uint64) -> tuple[int, int]:
-    """(first, end) of a node's own postings."""
+def spanned(first: int, end: int) -> np.uint64:
+    """A run as one number; `span_of` takes it back."""
+    return np.uint64((np.uint64(first) << _WORD) | np.uint64(end - first))
+
+
+@kernel
+def span_of(own: np.uint64) -> tuple[int, int]:
+    """(first, end) of a run."""
     first = int(np.int64(own >> _WORD))
     return first, first + int(np.int64(own & _COUNT_MASK))
 

@@ -1,6 +1,6 @@
 """Where everybody is: the last fix and the open visits of each customer of one partition.
 
-32 bytes a customer and 32 a visit, in arrays that grow by doubling.
+48 bytes a customer and 32 a visit, in arrays that grow by doubling.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geo.records import (
 from geo.visits import end_visit, slots_of, with_room
 
 _FORGOTTEN = int(Reason.FORGOTTEN)
-_EMPTY = np.array([(np.nan, np.nan, NEVER, np.nan, NOBODY)], CUSTOMER)[0]
+_EMPTY = np.array([(np.nan, np.nan, NEVER, np.nan, NOBODY, 0.0, 0.0, 0.0, 0.0)], CUSTOMER)[0]
 ROWS_MAX = (1 << 31) - 1
 
 
@@ -116,16 +116,21 @@ class Presence:
         self.dirty[row >> CHUNK_SHIFT] = True
         return self.settle(work)
 
+    def void_safe(self) -> None:
+        """End every safe region: the fences they were measured against are no longer those in force."""
+        self.customers["safe_m"] = 0.0
+
     def take_dirty(self) -> list[int]:
         """Chunks changed since the last call, ascending; they count as clean from now on."""
         chunks = [int(chunk) for chunk in np.flatnonzero(self.dirty)]
         self.dirty[:] = False
         return chunks
 
-    def work(self) -> Work:
-        """What kernels write to, with an empty page of transitions; `settle` takes it back."""
+    def work(self, transitions: int = 64) -> Work:
+        """What kernels write to, with an empty page for that many transitions at first; `settle` takes it back."""
         tally: Longs = np.zeros(TALLIES, np.int64)
-        return Work(self.customers, self.pool, self.ends, self.dirty, np.empty(64, TRANSITION), tally)
+        out = np.empty(transitions, TRANSITION)
+        return Work(self.customers, self.pool, self.ends, self.dirty, out, tally, np.empty(64, np.int32))
 
     def settle(self, work: Work) -> Records:
         """Keep the arrays that a kernel grew; TRANSITION[n], read-only, what it wrote."""

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from geo.arrays import Flags, Longs, Records
+from geo.arrays import Flags, Ints, Longs, Records
 from geo.kernels import constant
 from geo.units import MS_PER_MIN
 
@@ -57,9 +57,22 @@ the visit, which names it together with row and fence. `at_ms`: of an enter and 
 of a dwell the moment the threshold was reached (since + dwell, however late it was noticed), of other exits
 see there. `dwell_s`: the threshold of a dwell, else 0."""
 
-CUSTOMER: Final = np.dtype([("lat", "f8"), ("lng", "f8"), ("at_ms", "i8"), ("accuracy_m", "f4"), ("head", "i4")])
-"""One row of presence, 32 bytes: last accepted fix, `at_ms` the watermark (`NEVER` before the first), `head`
-the first visit or -1.
+CUSTOMER: Final = np.dtype(
+    [
+        ("lat", "f8"),
+        ("lng", "f8"),
+        ("at_ms", "i8"),
+        ("accuracy_m", "f4"),
+        ("head", "i4"),
+        ("safe_lat", "f4"),
+        ("safe_lng", "f4"),
+        ("safe_east_m", "f4"),
+        ("safe_m", "f4"),
+    ]
+)
+"""One row of presence, 48 bytes: last accepted fix, `at_ms` the watermark (`NEVER` before the first), `head` the first
+visit or -1. `safe_*`: the safe region (`geo.safe`), derived and never stored: its middle, metres to a degree of
+longitude there, its radius, 0 for none.
 """
 
 VISIT: Final = np.dtype(
@@ -118,6 +131,8 @@ class Work(NamedTuple):
     """TRANSITION[capacity]"""
     tally: Longs
     """i8[6], indexed by the names below."""
+    found: Ints
+    """i4[capacity]: the fences around one fix."""
 
 
 FREE: Final = 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from geo.arrays import Flags, Ints
-from geo.index import IndexArrays
+from geo.index import Dwells
 from geo.judge import ripen, thresholds
-from geo.kernels import constant, kernel
+from geo.kernels import allocating, constant, kernel
 from geo.records import CHUNK_SHIFT, NOBODY, USED, Reason, Rules, Work
 from geo.units import MS_PER_S
 from geo.visits import before, end_visit, with_room
@@ -13,21 +13,21 @@ from geo.visits import before, end_visit, with_room
 _TIMEOUT, _FENCE_GONE = constant(Reason.TIMEOUT), constant(Reason.FENCE_GONE)
 
 
-@kernel
-def pass_time(work: Work, index: IndexArrays, now_ms: int, rules: Rules) -> Work:
+@allocating
+def pass_time(work: Work, dwells: Dwells, now_ms: int, rules: Rules) -> Work:
     """Write dwells that came due and end visits that fell silent, in order of slot."""
     for slot in range(work.ends[USED]):
         if work.visits[slot]["row"] == NOBODY:
             continue
-        work = with_room(work, 0, 1 + thresholds(index, work.visits[slot]["fence"]))
-        ripen(work, index, slot, NOBODY, now_ms, rules.grace_ms)
+        work = with_room(work, 0, 1 + thresholds(dwells, work.visits[slot]["fence"]))
+        ripen(work, dwells, slot, NOBODY, now_ms, rules.grace_ms)
         last_ms = work.visits[slot]["last_ms"]
         if now_ms - last_ms > rules.silent_ms:
             end_visit(work, slot, before(work, slot), _TIMEOUT, NOBODY, last_ms)
     return work
 
 
-@kernel
+@allocating
 def remap(work: Work, target: Ints, edited: Flags, now_ms: int) -> Work:
     """Carry visits to a new index.
 
@@ -51,7 +51,7 @@ def remap(work: Work, target: Ints, edited: Flags, now_ms: int) -> Work:
 
 
 @kernel
-def edited_dwells(old: IndexArrays, new: IndexArrays, target: Ints, edited: Flags) -> None:
+def edited_dwells(old: Dwells, new: Dwells, target: Ints, edited: Flags) -> None:
     """Set edited[f] for each old fence that has a target with other thresholds."""
     for fence in range(len(target)):
         to = target[fence]

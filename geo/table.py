@@ -1,7 +1,7 @@
 """An open-addressing hash table of cells: nodes in a power-of-two array, key 0 where empty, linear probing, at most
 three quarters full.
 
-A node is 32 bytes, so that one line of the processor's cache answers for it.
+A node is a row of two or four numbers, so that one line of the processor's cache answers for it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import numpy as np
 from geo.arrays import Cells
 from geo.kernels import kernel
 
-KEY, BITS, OWN, PARTS = range(4)
-"""Columns of a node, u8[H, 4]; what they hold is `geo.postings`'s."""
-COLUMNS = 4
+KEY = 0
+"""Column of the cell; what the others hold is the owner's."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2^64 / golden ratio (Knuth, TAOCP 3, 6.4): the top bits of the product depend on every bit of the cell."""
 
 
-def table_for(cells: int) -> Cells:
-    """u8[H, 4]: an empty table for that many cells; H is a power of two, at least 8."""
-    return np.zeros((1 << max(3, (4 * cells // 3).bit_length()), COLUMNS), np.uint64)
+def table_for(cells: int, columns: int) -> Cells:
+    """u8[H, columns]: an empty table for that many cells; H is a power of two, at least 8."""
+    return np.zeros((1 << max(3, (4 * cells // 3).bit_length()), columns), np.uint64)
 
 
 def shift_of(nodes: Cells) -> np.uint64:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.arrays import Records, frozen
-from geo.cells import encode
+from geo.cells import grid, library_leaves
 from geo.errors import GeoError
-from geo.index import FenceIndex
+from geo.index import FenceIndex, same_ground
+from geo.leaves import ASK
 from geo.presence import Presence
 from geo.records import (
     ACCEPTED,
@@ -29,7 +30,8 @@ from geo.records import (
     Rules,
 )
 from geo.sweeps import edited_dwells, pass_time, remap
-from geo.turns import take
+from geo.turns import leaves_astir, take
+from geo.visits import longer
 
 __all__ = [
     "PING",
@@ -71,8 +73,13 @@ def advance(presence: Presence, index: FenceIndex, pings: Records, rules: Rules 
     if (least := int(pings["row"].min())) < 0:
         raise GeoError(f"row {least} is negative")
     presence.reserve(int(pings["row"].max()) + 1)
-    cells = frozen(encode(pings["lat"], pings["lng"]), np.uint64)
-    work = take(presence.work(), index.kernel_view, pings, cells, rules)
+    cells, work, done = np.empty(len(pings), np.uint64), presence.work(len(pings)), 0
+    leaves_astir(work.customers, pings, grid(), cells)
+    while (done := take(work, index.kernel_view, pings, cells, rules, done)) < len(pings):
+        if cells[done] > ASK:
+            work = longer(work)
+        else:
+            cells[done] = library_leaves(pings["lat"][done : done + 1], pings["lng"][done : done + 1])[0]
     accepted, duplicate, late, uncertain, invalid = (
         int(work.tally[name]) for name in (ACCEPTED, DUPLICATE, LATE, UNCERTAIN, INVALID)
     )
@@ -86,7 +93,7 @@ def tick(presence: Presence, index: FenceIndex, now_ms: int, rules: Rules = RULE
     A dwell fires while its visit was confirmed at most `grace_ms` ago; later only a ping that confirms the
     visit can fire it. Exit (reason timeout) is dated `last_ms`, the moment of the last confirming fix.
     """
-    work = pass_time(presence.work(), index.kernel_view, now_ms, rules)
+    work = pass_time(presence.work(), index.kernel_view.dwells, now_ms, rules)
     return _by_row(presence.settle(work))
 
 
@@ -101,7 +108,9 @@ def switch(presence: Presence, old: FenceIndex, new: FenceIndex, now_ms: int) ->
     """
     target = frozen(new.position_of(old.fence), np.int32)
     edited = np.zeros(len(old), np.bool_)
-    edited_dwells(old.kernel_view, new.kernel_view, target, edited)
+    edited_dwells(old.kernel_view.dwells, new.kernel_view.dwells, target, edited)
+    if not same_ground(old, new):
+        presence.void_safe()
     return _by_row(presence.settle(remap(presence.work(), target, edited, now_ms)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from geo.arrays import Flags, Floats, Ints
 from geo.boxes import square_of
-from geo.kernels import constant, kernel
+from geo.kernels import allocating, constant, kernel
 from geo.sphere import arc_m, unit
 
 _FIRST = constant(0)
@@ -39,7 +39,7 @@ class Ranking(NamedTuple):
     distance_m: Floats
 
 
-@kernel
+@allocating
 def units_of(lat: Floats, lng: Floats) -> Floats:
     """f8[n, 3]: `unit` of each position, by the same sine and cosine that a question uses."""
     xyz = np.empty((len(lat), 3), np.float64)
@@ -48,7 +48,7 @@ def units_of(lat: Floats, lng: Floats) -> Floats:
     return xyz
 
 
-@kernel
+@allocating
 def ask(tree: TreeArrays, question: Question, best: Ranking) -> int:
     """Fill *best* with the len(best.position) nearest admitted points; how many there are.
 

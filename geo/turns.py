@@ -4,118 +4,203 @@ from __future__ import annotations
 
 import numpy as np
 
-from geo.arrays import Cells, Ints, Records
-from geo.cells import NO_CELL, ancestor
+from geo.arrays import Cells, Floats, Ints, Records
+from geo.cells import ancestor
 from geo.edge import Spot, edge_m, polygon_holds, spot, square_to
-from geo.index import IndexArrays
-from geo.judge import Fix, confirms, departs, known_m, ripen, thresholds
-from geo.kernels import constant, kernel
-from geo.postings import own_span, part_of, part_span
+from geo.index import Dwells, IndexArrays, Lookup
+from geo.judge import Fix, confirms, departs, known_m, ripe, ripen, thresholds
+from geo.kernels import allocating, constant, kernel
+from geo.leaves import ASK, Grid, leaves
+from geo.outline import Outlines
+from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
+from geo.postings import OWN, part_of, part_span, span_of
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
     DUPLICATE,
+    EMITTED,
     INVALID,
     LATE,
     NEVER,
     NOBODY,
     UNCERTAIN,
+    USED,
     Kind,
     Reason,
     Rules,
     Work,
 )
-from geo.table import KEY, OWN, settled, slot_of
+from geo.safe import clear_m, covers, keep, walked
+from geo.table import KEY, settled, slot_of
 from geo.units import AT_MS_END
-from geo.visits import end_visit, open_visit, roomy, with_room, write
+from geo.visits import end_visit, open_visit, write
 
 _ENTER, _LEFT, _TIMEOUT = constant(Kind.ENTER), constant(Reason.LEFT), constant(Reason.TIMEOUT)
 
 
 @kernel
-def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Rules) -> Work:
-    """Take PING[n] with their leaf cells in the order of the array; *work*, its arrays grown where needed."""
-    found = np.empty(64, np.int32)
-    for i in range(len(pings)):
+def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Rules, start: int) -> int:
+    """Take PING[n] in the order of the array, from *start* on. n, or the ping before which it stopped: its leaf must be
+    asked of the library (*cells* has `ASK` or 0), or *work* has no room for what it may bring.
+    """
+    for i in range(start, len(pings)):
         ping = pings[i]
-        watermark_ms = work.customers[ping["row"]]["at_ms"]
-        fate = _fate(ping["at_ms"], watermark_ms, cells[i])
+        customer = work.customers[ping["row"]]
+        fate = _fate(ping, customer["at_ms"])
+        if fate == ACCEPTED:
+            safe = covers(customer, ping["lat"], ping["lng"])
+            safe = safe and _stays(work.visits, index.dwells, customer, ping, rules)
+            if not safe and (cells[i] <= ASK or not _turn(work, index, (i, ping, cells[i]), rules)):
+                return i
+            customer["lat"], customer["lng"] = ping["lat"], ping["lng"]
+            customer["at_ms"], customer["accuracy_m"] = ping["at_ms"], ping["accuracy_m"]
+            work.dirty[ping["row"] >> CHUNK_SHIFT] = True
         work.tally[fate] += 1
-        if fate != ACCEPTED:
-            continue
-        here = spot(ping["lat"], ping["lng"])
-        fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], rules), ping["at_ms"])
-        found, count = _around(index, cells[i], here, found)
-        work = with_room(work, count, count + _endings(work, index, fix.row))
-        _note(work, ping)
-        _depart(work, index, fix, found[:count], rules)
-        _dwell(work, index, fix, rules)
-        _arrive(work, fix, found[:count], rules, watermark_ms == NEVER)
-    return work
+    return len(pings)
 
 
-@kernel
-def _fate(at_ms: int, watermark_ms: int, cell: np.uint64) -> int:
-    """Which tally the ping belongs to."""
-    if cell == NO_CELL or at_ms < 0 or at_ms >= AT_MS_END:
-        return INVALID
-    if at_ms > watermark_ms:
-        return ACCEPTED
-    return DUPLICATE if at_ms == watermark_ms else LATE
-
-
-@kernel
-def _note(work: Work, ping: Records) -> None:
-    """Remember the fix; the watermark moves."""
-    customer = work.customers[ping["row"]]
-    customer["lat"], customer["lng"] = ping["lat"], ping["lng"]
-    customer["at_ms"], customer["accuracy_m"] = ping["at_ms"], ping["accuracy_m"]
-    work.dirty[ping["row"] >> CHUNK_SHIFT] = True
-
-
-@kernel
-def _endings(work: Work, index: IndexArrays, row: int) -> int:
-    """The most transitions that the open visits of *row* can give in one turn."""
-    most, slot = 0, work.customers[row]["head"]
-    while slot != NOBODY:
-        most += 1 + thresholds(index, work.visits[slot]["fence"])
-        slot = work.visits[slot]["next"]
-    return most
-
-
-@kernel
-def _around(index: IndexArrays, cell: np.uint64, here: Spot, found: Ints) -> tuple[Ints, int]:
-    """(buffer i4[], count): the fences that contain the point, ascending; *found*, or a longer buffer."""
+@allocating
+def leaves_astir(customers: Records, pings: Records, grid: Grid, cells: Cells) -> None:
+    """Write the leaf cells, or `ASK`, of the pings that lie outside of their customers' safe regions; 0 for others."""
+    lat, lng, which = np.empty(len(pings)), np.empty(len(pings)), np.empty(len(pings), np.int64)
     count = 0
-    for upper in index.upper:
-        key = ancestor(cell, upper)
-        slot = settled(index.node, slot_of(index.shift, key), key)
-        if index.node[slot, KEY] == 0:
-            continue
-        for first, end in (
-            own_span(index.node[slot, OWN]),
-            part_span(index.node, index.part_ptr, slot, part_of(cell, upper)),
-        ):
-            found = roomy(found, count + end - first)
-            for at in range(first, end):
-                fence = index.posting[at]
-                if fence < 0:
-                    found[count] = ~fence
-                    count += 1
-                elif holds(index, at, fence, here):
-                    found[count] = fence
-                    count += 1
-    _sort(found, count)
-    return found, count
+    for i in range(len(pings)):
+        cells[i] = 0
+        ping = pings[i]
+        if not covers(customers[ping["row"]], ping["lat"], ping["lng"]):
+            lat[count], lng[count], which[count] = ping["lat"], ping["lng"], i
+            count += 1
+    found = np.empty(count, np.uint64)
+    leaves(grid, lat[:count], lng[:count], found)
+    for k in range(count):
+        cells[which[k]] = found[k]
 
 
 @kernel
-def holds(index: IndexArrays, at: int, fence: int, here: Spot) -> bool:
-    """Whether the fence holds the point, which lies in the cell of the posting *at*."""
-    limit = index.centre[fence, 3]
-    if limit < 0.0:
-        return polygon_holds(index.outlines, index.rims, (fence, index.rim[at]), here)
-    return bool(square_to(index.centre, fence, here) <= limit)
+def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, rules: Rules) -> bool:
+    """Confirm the visits of a customer within the safe region; False, nothing done, if there is more to do."""
+    slot = customer["head"]
+    if slot == NOBODY:
+        return True
+    if ping["at_ms"] - customer["at_ms"] > rules.silent_ms:
+        return False
+    while slot != NOBODY:
+        if ripe(dwells, visits[slot], ping["at_ms"]):
+            return False
+        slot = visits[slot]["next"]
+    slot = customer["head"]
+    while slot != NOBODY:
+        visits[slot]["last_ms"] = ping["at_ms"]
+        slot = visits[slot]["next"]
+    return True
+
+
+@kernel
+def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64], rules: Rules) -> bool:
+    """One customer's turn; which: place of the ping, the ping, its leaf. False, nothing done, if *work* lacks room."""
+    i, ping, cell = which
+    customer = work.customers[ping["row"]]
+    here, head = spot(ping["lat"], ping["lng"]), customer["head"]
+    count = _around(index.lookup, cell, here, work.found)
+    if count < 0:
+        return False
+    found = work.found[: _settled(index.outlines, here, work.found[:count])]
+    if len(found) or head != NOBODY:
+        if not _roomy(work, index.dwells, head, len(found)):
+            return False
+        fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], rules), ping["at_ms"])
+        if head != NOBODY:
+            _depart(work, index, fix, found, rules)
+            _dwell(work, index.dwells, fix, rules)
+        _arrive(work, fix, found, rules, customer["at_ms"] == NEVER)
+    safe_m = 0.0
+    if walked(customer, ping["lat"], ping["lng"]) and _is_in(work.visits, customer["head"], found):
+        safe_m = clear_m(index.near, index.lookup.centre, index.outlines, cell, here)
+    keep(customer, here, safe_m)
+    return True
+
+
+@kernel
+def _is_in(visits: Records, head: int, found: Ints) -> bool:
+    """Whether the customer's visits, from *head* on, are in just those fences, which ascend."""
+    slot, at = head, 0
+    while slot != NOBODY and at < len(found) and visits[slot]["fence"] == found[at]:
+        slot, at = visits[slot]["next"], at + 1
+    return slot == NOBODY and at == len(found)
+
+
+@kernel
+def _fate(ping: Records, watermark_ms: int) -> int:
+    """Which tally the ping belongs to."""
+    if not (abs(ping["lat"]) <= LAT_MAX_DEG and abs(ping["lng"]) <= LNG_MAX_DEG):
+        return INVALID
+    if ping["at_ms"] < 0 or ping["at_ms"] >= AT_MS_END:
+        return INVALID
+    if ping["at_ms"] > watermark_ms:
+        return ACCEPTED
+    return DUPLICATE if ping["at_ms"] == watermark_ms else LATE
+
+
+@kernel
+def _around(lookup: Lookup, cell: np.uint64, here: Spot, found: Ints) -> int:
+    """Write the fences around a point in the leaf *cell*, f for one that holds it, ~f for a polygon that may; how many,
+    or -1 if *found* is too short for what may be there.
+    """
+    count = 0
+    for u in range(len(lookup.upper)):
+        upper = lookup.upper[u]
+        key = ancestor(cell, upper)
+        slot = settled(lookup.node, slot_of(lookup.shift, key), key)
+        if lookup.node[slot, KEY] == 0:
+            continue
+        own = span_of(lookup.node[slot, OWN])
+        count = _holding(lookup.posting, lookup.centre, own, here, found, count)
+        part = part_span(lookup.node, lookup.part_ptr, slot, part_of(cell, upper))
+        count = _holding(lookup.posting, lookup.centre, part, here, found, count)
+    return count
+
+
+@kernel
+def _holding(posting: Ints, centre: Floats, span: tuple[int, int], here: Spot, found: Ints, count: int) -> int:
+    """`_around` for one run of postings, behind the first *count*."""
+    if count < 0 or count + span[1] - span[0] > len(found):
+        return -1
+    for at in range(span[0], span[1]):
+        fence = posting[at]
+        if fence < 0:
+            found[count] = ~fence
+            count += 1
+        elif square_to(centre, fence, here) <= centre[fence, 3]:
+            found[count] = fence
+            count += 1
+        elif centre[fence, 3] < 0.0:
+            found[count] = ~fence
+            count += 1
+    return count
+
+
+@kernel
+def _settled(outlines: Outlines, here: Spot, found: Ints) -> int:
+    """Move those fences of *found* that hold the point to its front, ascending; how many."""
+    kept = 0
+    for at in range(len(found)):
+        fence = found[at]
+        if fence >= 0 or polygon_holds(outlines, ~fence, here):
+            found[kept] = fence if fence >= 0 else ~fence
+            kept += 1
+    if kept > 1:
+        _sort(found, kept)
+    return kept
+
+
+@kernel
+def _roomy(work: Work, dwells: Dwells, head: int, count: int) -> bool:
+    """Whether there is room for *count* visits more, and for all transitions that they and the open ones can give."""
+    most, slot = count, head
+    while slot != NOBODY:
+        most += 1 + thresholds(dwells, work.visits[slot]["fence"])
+        slot = work.visits[slot]["next"]
+    return work.ends[USED] + count <= len(work.visits) and work.tally[EMITTED] + most <= len(work.out)
 
 
 @kernel
@@ -155,11 +240,11 @@ def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, rules: Rules)
 
 
 @kernel
-def _dwell(work: Work, index: IndexArrays, fix: Fix, rules: Rules) -> None:
+def _dwell(work: Work, dwells: Dwells, fix: Fix, rules: Rules) -> None:
     """Write the dwells that this fix makes due."""
     slot = work.customers[fix.row]["head"]
     while slot != NOBODY:
-        ripen(work, index, slot, fix.ping, fix.at_ms, rules.grace_ms)
+        ripen(work, dwells, slot, fix.ping, fix.at_ms, rules.grace_ms)
         slot = work.visits[slot]["next"]
 
 

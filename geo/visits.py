@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geo.arrays import Ints
-from geo.kernels import constant, kernel
+from geo.kernels import allocating, constant, kernel
 from geo.records import CHUNK_SHIFT, EMITTED, FREE, NOBODY, USED, Kind, Work
 
 _EXIT = constant(Kind.EXIT)
 Array = TypeVar("Array", bound=np.ndarray[Any, Any])
 
 
-@kernel
+@allocating
 def roomy(array: Array, need: int) -> Array:
     """*array* if it has *need* elements, else a copy at least twice as long."""
     if need <= len(array):
@@ -29,7 +29,7 @@ def roomy(array: Array, need: int) -> Array:
     return longer
 
 
-@kernel
+@allocating
 def with_room(work: Work, visits: int, transitions: int) -> Work:
     """*work* with place for that many more visits and transitions."""
     return Work(
@@ -39,7 +39,22 @@ def with_room(work: Work, visits: int, transitions: int) -> Work:
         work.dirty,
         roomy(work.out, work.tally[EMITTED] + transitions),
         work.tally,
+        work.found,
     )
+
+
+def longer(work: Work) -> Work:
+    """*work* with place for twice as much of everything that may have been too short for a turn. Visits are kept, so
+    there is place for no more of them than one fix can begin.
+    """
+    short = len(work.visits) < work.ends[USED] + len(work.found)
+    visits = _doubled(work.visits) if short else work.visits
+    return work._replace(visits=visits, out=_doubled(work.out), found=_doubled(work.found))
+
+
+def _doubled(array: Array) -> Array:
+    longer: Array = np.concatenate([array, np.empty_like(array)])  # type: ignore[assignment]  # same dtype
+    return longer
 
 
 @kernel
@@ -105,7 +120,7 @@ def end_visit(work: Work, slot: int, after: int, reason: int, ping: int, at_ms: 
     close_visit(work, slot, after)
 
 
-@kernel
+@allocating
 def slots_of(work: Work, first_row: int, end_row: int) -> Ints:
     """i4[n]: slots of the open visits of rows [first_row, end_row), ordered by (row, fence)."""
     slots, count = np.empty(64, np.int32), 0

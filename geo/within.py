@@ -10,7 +10,7 @@ import numpy as np
 from geo.arrays import Cells, Floats, Ints, Records
 from geo.boxes import COARSER, LEAF, NO_BOX, STEP, along, around, box_of, packed, reaches, side_m, square_of, unpacked
 from geo.chains import Chains, crowd_in, first_row
-from geo.kernels import constant, kernel
+from geo.kernels import allocating, constant, kernel
 from geo.records import NOBODY
 from geo.sphere import arc_m, unit
 from geo.units import EARTH_RADIUS_M
@@ -42,7 +42,7 @@ class Found(NamedTuple):
     distance_m: Floats
 
 
-@kernel
+@allocating
 def within(chains: Chains, customers: Records, lat: float, lng: float, radius_m: float) -> Found:
     """The rows at most *radius_m* from a point, exactly; inf: all."""
     disc = Disc(lat, unit(lat, lng), radius_m)
@@ -65,7 +65,7 @@ def first_radius_m(chains: Chains, lat: float, lng: float, k: int) -> float:
     return _FAR_M
 
 
-@kernel
+@allocating
 def _leaves(chains: Chains, disc: Disc) -> tuple[Cells, int]:
     """(boxes u8[], how many): the leaves that reach into the disc, except some where nobody is; -1 if it takes more
     looking at boxes than there are rows to look at.
@@ -93,7 +93,7 @@ def _leaves(chains: Chains, disc: Disc) -> tuple[Cells, int]:
     return boxes, count
 
 
-@kernel
+@allocating
 def _first_boxes(disc: Disc, level: int, reach: float, limit: float, boxes: Cells) -> tuple[Cells, int]:
     """(boxes, or a longer array; how many): the boxes of a level that reach into the disc."""
     x, y, z = disc.here
@@ -128,7 +128,7 @@ def _children(box: np.uint64, disc: Disc, limit: float, finer: Cells, count: int
     return count
 
 
-@kernel
+@allocating
 def _in_leaves(chains: Chains, leaves: Cells) -> Ints:
     """i4[n]: the rows of some leaves."""
     rows, count = np.empty(1024, np.int32), 0
@@ -145,7 +145,7 @@ def _in_leaves(chains: Chains, leaves: Cells) -> Ints:
     return rows[:count]
 
 
-@kernel
+@allocating
 def _everybody(chains: Chains) -> Ints:
     """i4[n]: all rows that have a position."""
     rows, count = np.empty(len(chains.links), np.int32), 0
@@ -156,7 +156,7 @@ def _everybody(chains: Chains) -> Ints:
     return rows[:count]
 
 
-@kernel
+@allocating
 def _measured(customers: Records, rows: Ints, disc: Disc) -> Found:
     """Those of the rows that are in the disc. The difference of latitudes alone sorts many strangers out."""
     found, size = Found(np.empty(len(rows), np.int32), np.empty(len(rows), np.float64)), 0
