@@ -16,8 +16,8 @@ import math
 import numpy as np
 
 from geo.arrays import Floats, Ints
-from geo.kernels import kernel
-from geo.outline import FAN, Outlines, Rims
+from geo.kernels import inlined, kernel
+from geo.outline import FAN, Outlines
 from geo.units import EARTH_RADIUS_M
 
 _M_PER_DEG = EARTH_RADIUS_M * math.pi / 180.0
@@ -61,19 +61,14 @@ def _east(south: float, lng_s: float, north: float, lng_n: float, lat: float, ln
     return (lng_n - lng_s) * (lat - south) > (lng - lng_s) * (north - south)
 
 
-@kernel
-def holds_near(outlines: Outlines, rims: Rims, where: tuple[int, int], lat: float, lng: float) -> bool:
-    """Whether the polygon holds a point of one of its edge cells. where: fence and row of *rims*."""
-    fence, row = where
-    odd, first = False, outlines.box_ptr[fence] - outlines.chain_ptr[fence]
-    box, chain = outlines.box, outlines.chain
-    for at in range(rims.turn_ptr[row], rims.turn_ptr[row + 1]):
-        odd ^= rims.turn_deg[at] <= lat
-    for at in range(rims.near_ptr[row], rims.near_ptr[row + 1]):
-        c = rims.near[at]
-        if box[first + c, 0] <= lat < box[first + c, 2] and lng < box[first + c, 3]:
-            odd ^= _odd(outlines.vertex, chain[c, 0], chain[c, 1], lat, lng)
-    return odd
+@inlined
+def spans_east(lat_a: float, lng_a: float, lat_b: float, lng_b: float, lat: float, lng: float) -> bool:
+    """Whether the edge spans *lat* and runs strictly east of the point: `_east` without a branch to guess wrong."""
+    a_south, b_south = lat_a <= lat, lat_b <= lat
+    south, lng_s = (lat_a, lng_a) if a_south else (lat_b, lng_b)
+    north, lng_n = (lat_b, lng_b) if a_south else (lat_a, lng_a)
+    west_of = (lng_n - lng_s) * (lat - south) > (lng - lng_s) * (north - south)
+    return (a_south != b_south) & ((lng < min(lng_a, lng_b)) | ((lng < max(lng_a, lng_b)) & west_of))
 
 
 @kernel
@@ -118,11 +113,11 @@ def onwards(chains: int, level: int, at: int, start: int) -> tuple[int, int, int
 
 
 @kernel
-def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float, keen: float) -> float:
-    """Metres to the nearest point of the outline; with *keen* below 1 up to 1 / sqrt(keen) times as many.
+def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
+    """Metres to the nearest point of the outline.
 
     First straight down to one chain, always into the nearest box, for a bound; then through the tree past all
-    boxes not nearer than the best so far, or than *keen* times its square.
+    boxes not nearer than the best so far.
     """
     box, first, first_chain = outlines.box, outlines.box_ptr[fence], outlines.chain_ptr[fence]
     chains, east = outlines.chain_ptr[fence + 1] - first_chain, math.cos(lat * _RAD)
@@ -137,16 +132,16 @@ def boundary_m(outlines: Outlines, fence: int, lat: float, lng: float, keen: flo
         at = _nearest(
             box, first + start, (at << _SHIFT, min((at + 1) << _SHIFT, width(chains, level))), (lat, lng, east)
         )
-    guess, best = at, _to_chain(outlines.vertex, outlines.chain[first_chain + at], (lat, lng, east))
+    guess, best = at, to_chain(outlines.vertex, outlines.chain[first_chain + at], (lat, lng, east))
     level, at, start = top, 0, top_start
     while level >= 0:
-        if _to_box(box, first + start + at, (lat, lng, east)) < keen * best:
+        if to_box(box, first + start + at, (lat, lng, east)) < best:
             if level > 0:
                 level, at = level - 1, at << _SHIFT
                 start -= width(chains, level)
                 continue
             if at != guess:
-                best = min(best, _to_chain(outlines.vertex, outlines.chain[first_chain + at], (lat, lng, east)))
+                best = min(best, to_chain(outlines.vertex, outlines.chain[first_chain + at], (lat, lng, east)))
         level, at, start = onwards(chains, level, at, start)
     return _M_PER_DEG * math.sqrt(best)
 
@@ -156,14 +151,14 @@ def _nearest(box: Floats, first: int, span: tuple[int, int], here: tuple[float, 
     """Which of the boxes first + span[0] .. first + span[1] - 1 is nearest, less *first*."""
     nearest, least = span[0], np.inf
     for child in range(span[0], span[1]):
-        square = _to_box(box, first + child, here)
+        square = to_box(box, first + child, here)
         if square < least:
             nearest, least = child, square
     return nearest
 
 
 @kernel
-def _to_box(box: Floats, b: int, here: tuple[float, float, float]) -> float:
+def to_box(box: Floats, b: int, here: tuple[float, float, float]) -> float:
     """Square of the distance to a box, in degrees of latitude; 0 within. here: (lat, lng, cos(lat))."""
     north_deg = max(0.0, box[b, 0] - here[0], here[0] - box[b, 2])
     east_deg = max(0.0, box[b, 1] - here[1], here[1] - box[b, 3]) * here[2]
@@ -172,7 +167,7 @@ def _to_box(box: Floats, b: int, here: tuple[float, float, float]) -> float:
 
 
 @kernel
-def _to_chain(vertex: Floats, chain: Ints, here: tuple[float, float, float]) -> float:
+def to_chain(vertex: Floats, chain: Ints, here: tuple[float, float, float]) -> float:
     """Square of the distance to the chain's nearest edge, in degrees of latitude."""
     lat, lng, east = here
     best = np.inf

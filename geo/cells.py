@@ -9,7 +9,7 @@ cell, then one 3-bit digit a resolution from bit 42 downwards, 7 where unused.
 from __future__ import annotations
 
 from functools import cache
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Final
 
 import h3.api.basic_int as h3
@@ -19,7 +19,7 @@ from geo.arrays import Cells, Floats
 from geo.grid import encode_with, grid_of
 from geo.kernels import kernel
 from geo.leaves import LEAF_RES, Grid
-from geo.sphere import distance_m, units
+from geo.sphere import units
 
 NO_CELL: Final = 0
 _RES_SHIFT = np.uint64(52)
@@ -29,7 +29,7 @@ _DIGITS = 15
 
 def encode(lat: Floats, lng: Floats) -> Cells:
     """u8[n]: leaf cells of positions, the h3 library's; `NO_CELL` where the position is not `valid`."""
-    return encode_with(grid(), library_leaves, lat, lng)
+    return encode_with(the_grid(), library_leaves, lat, lng)
 
 
 def library_leaves(lat: Floats, lng: Floats) -> Cells:
@@ -38,7 +38,7 @@ def library_leaves(lat: Floats, lng: Floats) -> Cells:
 
 
 @cache
-def grid() -> Grid:
+def the_grid() -> Grid:
     """H3's faces and base cells, learnt from the library once a process: a tenth of a second."""
     corners = np.array([h3.cell_to_latlng(cell) for cell in h3.get_pentagons(0)])
     return grid_of(library_leaves, units(corners[:, 0], corners[:, 1]))
@@ -67,49 +67,3 @@ def coarse(lat: Floats, lng: Floats, res: int = 7) -> Cells:
 def cell_text(cell: int) -> str:
     """H3's own text of a cell: 15 hexadecimal digits."""
     return str(h3.int_to_str(int(cell)))
-
-
-def cell_at(lat: float, lng: float, res: int) -> int:
-    """The cell that H3 gives a checked position at *res*. For laying covers only: `parent` is what points are
-    looked up by.
-    """
-    return int(h3.latlng_to_cell(lat, lng, res))
-
-
-def disk(cell: int, rings: int) -> Cells:
-    """u8[m]: the cells at most *rings* steps away. (grid_disk: grid_ring is wrong around pentagons.)"""
-    return np.array(h3.grid_disk(cell, rings), np.uint64)
-
-
-def children(cell: int, res: int) -> Cells:
-    """u8[m]: the descendants of a cell at *res*."""
-    return np.array(h3.cell_to_children(cell, res), np.uint64)
-
-
-def centres(cells: Cells) -> tuple[Floats, Floats]:
-    """(lat f8[n], lng f8[n]) of the cells' centres, degrees."""
-    both = np.array([h3.cell_to_latlng(cell) for cell in cells.tolist()], np.float64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def corners(cell: int) -> tuple[Floats, Floats]:
-    """(lat f8[5..10], lng f8[5..10]) of one cell's boundary, degrees, with the extra corners where it crosses
-    an icosahedron edge.
-    """
-    both = np.array(h3.cell_to_boundary(cell), np.float64)
-    return both[:, 0], both[:, 1]
-
-
-def circumradii_m(cells: Cells, lat: Floats, lng: Floats) -> Floats:
-    """f8[n]: the farthest corner of each cell from its centre, which is given."""
-    each = list(map(h3.cell_to_boundary, cells.tolist()))
-    counts = np.array(list(map(len, each)), np.int64)
-    flat = np.array(list(chain.from_iterable(each)), np.float64).reshape(-1, 2)
-    away_m = distance_m(flat[:, 0], flat[:, 1], np.repeat(lat, counts), np.repeat(lng, counts))
-    radii: Floats = np.maximum.reduceat(away_m, np.cumsum(counts) - counts) if each else away_m
-    return radii
-
-
-def is_pentagon(cell: int) -> bool:
-    """Whether the cell is one of the twelve of its resolution that have five sides."""
-    return bool(h3.is_pentagon(cell))

@@ -14,13 +14,11 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-import numpy as np
-
 from geo.arrays import Floats
-from geo.boundary import beside, boundary_m, holds, holds_near
+from geo.boundary import beside, boundary_m, holds
 from geo.index import IndexArrays
 from geo.kernels import kernel
-from geo.outline import SURE, Outlines, Rims
+from geo.outline import Outlines
 from geo.sphere import arc_m, unit
 from geo.units import EARTH_RADIUS_M
 
@@ -28,8 +26,6 @@ Spot: TypeAlias = tuple[float, float, float, float, float]
 """One position: its unit vector (x, y, z), latitude and longitude in degrees."""
 
 FAR_M = 20_000.0
-_KEEN = 0.9
-"""A depth may come out 5.5 % too large: on a round outline half of all edges are nearly the nearest."""
 _OUTSIDE_M = 1e-9
 """Of a point on an edge of a polygon that does not hold it."""
 
@@ -47,7 +43,7 @@ def edge_m(index: IndexArrays, fence: int, here: Spot) -> float:
     fence holds the point.
     """
     away_m = circle_edge_m(index.lookup.centre, index.reach_m, fence, here)
-    if away_m > FAR_M or index.chain_ptr[fence] == index.chain_ptr[fence + 1]:
+    if away_m > FAR_M or index.outlines.chain_ptr[fence] == index.outlines.chain_ptr[fence + 1]:
         return away_m
     return _polygon_edge_m(index.outlines, fence, here[3], here[4])
 
@@ -76,23 +72,7 @@ def arc_of(square: float) -> float:
 
 
 @kernel
-def polygon_depth_m(outlines: Outlines, rims: Rims, where: tuple[int, int], here: Spot) -> float:
-    """`edge_m`, up to 5.5 % too deep, for a point of a cell of the polygon's cover; infinity if the polygon does
-    not hold it. where: fence and `FenceIndex.rim` of the posting.
-    """
-    if where[1] != SURE and not holds_near(outlines, rims, where, here[3], beside(outlines, where[0], here[4])):
-        return np.inf
-    return -boundary_m(outlines, where[0], here[3], beside(outlines, where[0], here[4]), _KEEN)
-
-
-@kernel
-def polygon_holds(outlines: Outlines, fence: int, here: Spot) -> bool:
-    """Whether the polygon holds the point."""
-    return holds(outlines, fence, here[3], beside(outlines, fence, here[4]))
-
-
-@kernel
 def _polygon_edge_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
     lng = beside(outlines, fence, lng)
-    away_m = boundary_m(outlines, fence, lat, lng, 1.0)
+    away_m = boundary_m(outlines, fence, lat, lng)
     return -away_m if holds(outlines, fence, lat, lng) else max(away_m, _OUTSIDE_M)

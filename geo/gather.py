@@ -7,23 +7,24 @@ each.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from geo.arrays import Cells, Floats, Ints, Longs
 from geo.cells import ancestor
-from geo.edge import arc_of, polygon_depth_m
+from geo.edge import arc_of
 from geo.index import IndexArrays, Lookup
 from geo.kernels import allocating, kernel
-from geo.postings import OWN, part_of, part_span, span_of
+from geo.postings import OWN, RUNS, UPPER, one_down, part_of, part_span, span_of
 from geo.sphere import unit
 from geo.table import KEY, settled, slot_of
+from geo.tiles import leaf_at, leaf_holds, leaf_m
 
 BLOCK: Final = 256
 _CANDIDATES: Final = 1024
-_RUNS: Final = 4
-"""For each of two upper levels a node's own postings, and those of one part."""
+_RUNS: Final = RUNS * len(UPPER)
 
 
 class Points(NamedTuple):
@@ -79,9 +80,9 @@ def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sif
     lookup, span = index.lookup, sifted.span
     span[:] = 0
     for u in range(len(lookup.upper)):
-        _spans(lookup, points.cell[start:end], (lookup.upper[u], 4 * u), sifted)
+        _spans(lookup, points.cell[start:end], (lookup.upper[u], 2 * RUNS * u), sifted)
     most = 0
-    for run in range(0, 2 * _RUNS, 2):
+    for run in range(0, 2 * RUNS * len(lookup.upper), 2):
         for i in range(end - start):
             most += span[run + 1, i] - span[run, i]
     return most
@@ -97,7 +98,7 @@ def _unit_vectors(lat: Floats, lng: Floats, xyz: Floats, degrees: Floats) -> Non
 
 @kernel
 def _spans(lookup: Lookup, cells: Cells, level: tuple[int, int], sifted: Sifted) -> None:
-    """The runs of each point's node. level: its resolution, and the first of its four rows in `Sifted.span`."""
+    """The runs of each point's node. level: its resolution, and the first of its rows in `Sifted.span`."""
     upper, row = level
     slots, keys, stand, span = sifted.slot, sifted.key[0], sifted.key[1], sifted.span
     for i in range(len(cells)):
@@ -114,7 +115,9 @@ def _spans(lookup: Lookup, cells: Cells, level: tuple[int, int], sifted: Sifted)
             if lookup.node[slot, KEY] == 0:
                 continue
         span[row, i], span[row + 1, i] = span_of(lookup.node[slot, OWN])
-        span[row + 2, i], span[row + 3, i] = part_span(lookup.node, lookup.part_ptr, slot, part_of(cells[i], upper))
+        part = part_of(cells[i], upper)
+        span[row + 2, i], span[row + 3, i] = part_span(lookup.node, lookup.part_ptr, slot, one_down(part))
+        span[row + 4, i], span[row + 5, i] = part_span(lookup.node, lookup.part_ptr, slot, part)
 
 
 @kernel
@@ -122,7 +125,7 @@ def block_pairs(index: IndexArrays, sifted: Sifted, out: NamedTuple, start: int,
     """Write the pairs of a block that begins at the point *start* behind the first *count*; how many there are then."""
     point, posting, waiting, first = sifted.candidate[0], sifted.candidate[1], 0, count
     lookup, span = index.lookup, sifted.span
-    runs = 4 * len(lookup.upper)
+    runs = 2 * RUNS * len(lookup.upper)
     for i in range(span.shape[1]):
         for run in range(0, runs, 2):
             for at in range(span[run, i], span[run + 1, i]):
@@ -140,6 +143,7 @@ def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, sta
     """Write those of the waiting candidates that are pairs; how many pairs there are then."""
     fences, away = sifted.fence, sifted.square
     point, posting = sifted.candidate[0], sifted.candidate[1]
+    tiles, outline = index.tiles, index.outlines.vertex
     posting_of, centre, xyz = index.lookup.posting, index.lookup.centre, sifted.xyz
     for c in range(waiting):
         fence = np.int64(posting_of[posting[c]])
@@ -156,10 +160,12 @@ def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, sta
             count += 1
         elif limit < 0.0:
             i = point[c]
-            here = xyz[0, i], xyz[1, i], xyz[2, i], sifted.degrees[0, i], sifted.degrees[1, i]
-            depth_m = polygon_depth_m(index.outlines, index.rims, (f, index.rim[posting[c]]), here)
-            if depth_m <= 0.0:
-                out.point[count], out.fence[count], out.edge_m[count] = start + i, f, depth_m
+            lat, lng = sifted.degrees[0, i], sifted.degrees[1, i]
+            leaf, vertex, lng = leaf_at(tiles.frame, tiles.tile_at, tiles.tile, f, (lat, lng))
+            if leaf >= 0 and leaf_holds(outline, tiles.tile, (leaf, vertex), (lat, lng)):
+                east = math.sqrt(xyz[0, i] ** 2 + xyz[1, i] ** 2)
+                out.point[count], out.fence[count] = start + i, f
+                out.edge_m[count] = -leaf_m(outline, tiles.tile, (leaf, vertex), (lat, lng), east)
                 count += 1
     return count
 

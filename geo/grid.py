@@ -20,18 +20,21 @@ import numpy as np
 
 from geo.arrays import Cells, Floats, frozen
 from geo.errors import GeoError
-from geo.leaves import ASK, KIND, KINDS, LEAF_RES, ROWS, UNKNOWN, Grid, compose, leaves, read_off
+from geo.leaves import ASK, DIGITS, KIND, KINDS, LEAF_RES, ROWS, UNKNOWN, Grid, compose, leaves, read_off
 
 Library: TypeAlias = Callable[[Floats, Floats], Cells]
 """(lat, lng) of valid positions → their leaf cells."""
 
 _ASKED: Final = 60_000
+_ASKED_AN_EDGE: Final = 300
+_BESIDE: Final = 1e-5
 _TESTED: Final = 4_000
 _SIXTHS: Final = 6
 _RES0_UNIT: Final = 0.381966011250105
 """Distance of neighbouring lattice points at res 0 on a face's plane: the golden ratio squared, inverted."""
 _TURN: Final = float(np.arcsin(np.sqrt(3.0 / 28.0)))
 """By which the lattices of odd resolutions are turned against those of even ones, radians."""
+_TURNS: Final = 7
 _BASE_CELL = np.uint64(0x7F << 45)
 
 
@@ -51,7 +54,8 @@ def grid_of(library: Library, corners: Floats) -> Grid:
     Raises `GeoError` when points it was not made from come out otherwise than the library has them.
     """
     faces = _faces(corners)
-    grid = Grid(faces, _kinds(faces, library))
+    lat, lng = (np.concatenate(two) for two in zip(_spread(_ASKED, 0.5), _beside_edges(corners), strict=True))
+    grid = Grid(faces, _kinds(faces, library, lat, lng))
     lat, lng = _spread(_TESTED, 0.25)
     if wrong := int(np.count_nonzero(encode_with(grid, library, lat, lng) != library(lat, lng))):
         raise GeoError(f"{wrong} of {_TESTED} cells differ from the h3 library's: this is not the H3 we know")
@@ -85,21 +89,20 @@ def _face(corners: Floats) -> Floats:
     return np.stack([centre, x, y])
 
 
-def _kinds(faces: Floats, library: Library) -> Cells:
-    """u8[KINDS]: as `Grid.kinds`, from what the library says of points all over the globe.
+def _kinds(faces: Floats, library: Library, lat: Floats, lng: Floats) -> Cells:
+    """u8[KINDS]: as `Grid.kinds`, from what the library says of these points.
 
     A kind's turn is the one that makes all its points the library's; a kind without points or without such a turn
     stays unknown.
     """
-    lat, lng = _spread(_ASKED, 0.5)
-    way = np.empty((ROWS, _ASKED))
+    way = np.empty((ROWS, len(lat)))
     read_off(faces, frozen(lat, np.float64), frozen(lng, np.float64), way)
     kind, cells = way[KIND].astype(np.intp), library(lat, lng)
     wanted = cells & ~_BASE_CELL
-    known = np.zeros(_ASKED, np.bool_)
+    known = np.zeros(len(lat), np.bool_)
     wrong = np.empty((_SIXTHS, KINDS))
     for sixths in range(_SIXTHS):
-        turned = np.empty(_ASKED, np.uint64)
+        turned = np.empty(len(lat), np.uint64)
         compose(frozen(np.full(KINDS, sixths), np.uint64), way, turned)
         known = turned != ASK
         wrong[sixths] = np.bincount(kind[known], turned[known] != wanted[known], KINDS)
@@ -107,7 +110,16 @@ def _kinds(faces: Floats, library: Library) -> Cells:
     kinds = np.where(good.any(axis=0), good.argmax(axis=0), UNKNOWN).astype(np.uint64)
     base = np.zeros(KINDS, np.uint64)
     base[kind[known]] = cells[known] & _BASE_CELL
-    return frozen(kinds | base, np.uint64)
+    return _with_middles(kinds | base)
+
+
+def _with_middles(kinds: Cells) -> Cells:
+    """u8[KINDS]: digits that are all 0 need no turn, so their kind is known by any other of the same base cell."""
+    each = kinds.reshape(-1, DIGITS)
+    known = each & np.uint64(_TURNS) != UNKNOWN
+    some = each[np.arange(len(each)), known.argmax(axis=1)]
+    each[:, 0] = np.where(known.any(axis=1), some & ~np.uint64(_TURNS), each[:, 0])
+    return frozen(each.reshape(-1), np.uint64)
 
 
 def _spread(count: int, offset: float) -> tuple[Floats, Floats]:
@@ -116,3 +128,16 @@ def _spread(count: int, offset: float) -> tuple[Floats, Floats]:
     lat = np.degrees(np.arcsin(1.0 - 2.0 * nth / count))
     lng = (nth * 180.0 * (3.0 - np.sqrt(5.0)) + 180.0) % 360.0 - 180.0
     return lat, lng
+
+
+def _beside_edges(corners: Floats) -> tuple[Floats, Floats]:
+    """(lat f8[n], lng f8[n]): points on both sides of all edges between faces. Some kinds lie nowhere else."""
+    share = ((np.arange(_ASKED_AN_EDGE) + 0.5) / _ASKED_AN_EDGE)[:, None]
+    each = [
+        one * share + other * (1.0 - share) + side * np.cross(one, other)
+        for one, other in combinations(corners, 2)
+        if _neighbours((one, other))
+        for side in (_BESIDE, -_BESIDE)
+    ]
+    x, y, z = np.concatenate(each).T
+    return np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))

@@ -8,25 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.arrays import Cells, Floats, Ints, Longs, frozen
-from geo.cover import Cover, circle_cover
+from geo.arrays import Cells, Flags, Floats, Ints, Longs, frozen
+from geo.compiling import Each, Fence, Told, compiled, dwells
 from geo.errors import FenceError, GeoError
-from geo.fence import Circle
-from geo.near import near_cells, near_lists
-from geo.outline import Outlines, Rims, Traced, joined, traced
-from geo.polygon import Polygon
-from geo.polygon_cover import polygon_cover
-from geo.postings import flat, postings, rim_rows, rims_joined
-from geo.rings import fence_area_m2, reach
+from geo.near import near_lists
+from geo.outline import Outlines
+from geo.postings import postings
 from geo.sphere import units
 from geo.table import shift_of
+from geo.tiles import Tiles
 from geo.units import EARTH_RADIUS_M
-
-Fence: TypeAlias = Circle | Polygon
 
 POLYGON = -1.0
 """In `FenceIndex.centre` in place of a chord."""
@@ -69,10 +64,8 @@ class IndexArrays(NamedTuple):
     dwells: Dwells
     radius_m: Floats
     reach_m: Floats
-    rim: Ints
-    chain_ptr: Ints
     outlines: Outlines
-    rims: Rims
+    tiles: Tiles
 
 
 _DTYPES = {
@@ -86,7 +79,6 @@ _DTYPES = {
     "node": np.uint64,
     "part_ptr": np.int32,
     "posting": np.int32,
-    "rim": np.int32,
     "near_res": np.int32,
     "near_cell": np.uint64,
     "near": np.int32,
@@ -97,10 +89,9 @@ _DTYPES = {
     "chain_ptr": np.int32,
     "box": np.float64,
     "box_ptr": np.int32,
-    "near_ptr": np.int32,
-    "rim_near": np.int32,
-    "turn_ptr": np.int32,
-    "turn_deg": np.float64,
+    "frame": np.float64,
+    "tile_at": np.int64,
+    "tile": np.int32,
 }
 
 
@@ -121,7 +112,7 @@ class FenceIndex:
     centre: Floats
     """f8[F, 4]: unit vector of (lat, lng), and the square of the radius' chord on the unit sphere; of a polygon -1."""
     upper: Ints
-    """i4[0..2]: resolutions of nodes in use, ascending (`geo.postings`)."""
+    """i4[0..3]: resolutions of nodes in use, ascending (`geo.postings`)."""
     node: Cells
     """u8[H, 4]: hash table of the covers' cells (`geo.table`): key, bits of its parts, its own postings as first and
     count in 32 bits each, place in `part_ptr`.
@@ -132,8 +123,6 @@ class FenceIndex:
     """i4[N]: by cell, inside first: ~f where the cell lies inside of fence f, f where its edge is in it; both runs
     ascending in f.
     """
-    rim: Ints
-    """i4[N]: of a polygon's edge cell the row in `near_ptr` and `turn_ptr`, else CIRCLE or SURE (`geo.outline`)."""
     near_res: Ints
     """i4[0..2]: resolutions of `near_cell`."""
     near_cell: Cells
@@ -150,33 +139,34 @@ class FenceIndex:
     chain_ptr: Ints
     box: Floats
     box_ptr: Ints
-    near_ptr: Ints
-    rim_near: Ints
-    turn_ptr: Ints
-    turn_deg: Floats
+    frame: Floats
+    """This and the following: the polygons' tiles, see `geo.tiles`."""
+    tile_at: Longs
+    tile: Ints
 
     def __len__(self) -> int:
         return len(self.fence)
 
     @classmethod
-    def build(cls, fences: Sequence[Fence]) -> FenceIndex:
-        """Compile *fences*: about 0.1 ms a circle, some milliseconds a polygon. Raises `FenceError` when two of them
-        carry the same id.
+    def build(cls, fences: Sequence[Fence], each: Each = map, told: Told | None = None) -> FenceIndex:
+        """Compile *fences*: some microseconds a circle, some tens a polygon. *each* and *told* as in `geo.compiling`.
+        Raises `FenceError` when two of them carry the same id.
         """
         ordered = sorted(fences, key=lambda fence: fence.fence)
         ids = np.array([fence.fence for fence in ordered], np.int64)
         if (repeated := ids[1:][ids[1:] == ids[:-1]]).size:
             raise FenceError(f"two fences carry the id {repeated[0]}")
-        around = np.array([_around(fence) for fence in ordered], np.float64).reshape(-1, 4)
-        plain = {
+        around, outlines, tiles, covers, near = compiled(ordered, each, told)
+        plain: dict[str, Any] = {
             "fence": ids,
             "lat": around[:, 0],
             "lng": around[:, 1],
             "radius_m": around[:, 2],
             "reach_m": around[:, 3],
+            "centre": _centres(around, np.diff(outlines.chain_ptr) == 0),
         }
-        plain["centre"] = _centres(ordered, around)
-        return cls.from_arrays(plain | _dwells(ordered) | _compiled(ordered, around))
+        shapes = outlines._asdict() | tiles._asdict()
+        return cls.from_arrays(plain | dwells(ordered) | shapes | postings(covers) | near_lists(near))
 
     @classmethod
     def empty(cls) -> FenceIndex:
@@ -208,13 +198,15 @@ class FenceIndex:
     @cached_property
     def kernel_view(self) -> IndexArrays:
         """The one place where the record is unpacked for kernels."""
-        outlines = Outlines(**{name: getattr(self, name) for name in Outlines._fields})
-        rims = Rims(self.near_ptr, self.rim_near, self.turn_ptr, self.turn_deg)
-        lookup = Lookup(self.upper, shift_of(self.node), self.node, self.part_ptr, self.posting, self.centre)
-        near = Near(self.near_res, shift_of(self.near_cell), self.near_cell, self.near)
-        dwells = Dwells(self.dwell_ptr, self.dwell_s)
-        values = {name: getattr(self, name) for name in IndexArrays._fields if name in _DTYPES and name != "near"}
-        return IndexArrays(lookup=lookup, near=near, dwells=dwells, **values, outlines=outlines, rims=rims)
+        return IndexArrays(
+            Lookup(self.upper, shift_of(self.node), self.node, self.part_ptr, self.posting, self.centre),
+            Near(self.near_res, shift_of(self.near_cell), self.near_cell, self.near),
+            Dwells(self.dwell_ptr, self.dwell_s),
+            self.radius_m,
+            self.reach_m,
+            Outlines(self.vertex, self.chain, self.chain_ptr, self.box, self.box_ptr),
+            Tiles(self.frame, self.tile_at, self.tile),
+        )
 
 
 def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
@@ -222,48 +214,7 @@ def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("fence", "centre", "vertex"))
 
 
-def _around(fence: Fence) -> tuple[float, float, float, float]:
-    """(lat, lng, radius_m, reach_m)."""
-    if isinstance(fence, Circle):
-        return fence.lat, fence.lng, fence.radius_m, fence.radius_m
-    lat, lng, reach_m = reach(fence.drawn)
-    return lat, lng, float(np.sqrt(fence_area_m2(fence.drawn) / np.pi)), reach_m
-
-
-def _centres(fences: Sequence[Fence], around: Floats) -> Floats:
+def _centres(around: Floats, circle: Flags) -> Floats:
     """`FenceIndex.centre`."""
-    circle = np.array([isinstance(fence, Circle) for fence in fences], np.bool_)
     limit = np.where(circle, (2.0 * np.sin(around[:, 2] / (2.0 * EARTH_RADIUS_M))) ** 2, POLYGON)
     return np.concatenate([units(around[:, 0], around[:, 1]), limit[:, None]], axis=1)
-
-
-def _compiled(ordered: Sequence[Fence], around: Floats) -> dict[str, Any]:
-    """Covers and outlines."""
-    outlines: list[Traced | None] = []
-    covers: list[Cover] = []
-    rims: list[Rims | None] = []
-    for fence in ordered:
-        if isinstance(fence, Circle):
-            outline, cover, rim = None, circle_cover(fence), None
-        else:
-            outline = traced(fence.drawn)
-            cover, rim = polygon_cover(fence.drawn, outline)
-        outlines.append(outline)
-        covers.append(cover)
-        rims.append(rim)
-    shapes, covering = joined(outlines), flat(covers)
-    rows = rim_rows(covering, np.array([rim is not None for rim in rims], np.bool_))
-    hollow = [radius if isinstance(one, Circle) else 0.0 for one, radius in zip(ordered, around[:, 2], strict=True)]
-    places = zip(around[:, [0, 1, 3]].tolist(), hollow, strict=True)
-    near = near_lists([near_cells(*place, hollow_m) for place, hollow_m in places])
-    return shapes | near | postings(covering, rows) | rims_joined(rims, shapes["chain_ptr"][:-1].tolist())
-
-
-def _dwells(fences: Sequence[Fence]) -> dict[str, Any]:
-    """The thresholds of all fences as CSR."""
-    each = [sorted(set(fence.dwells_s)) for fence in fences]
-    ends = np.cumsum([0, *map(len, each)])
-    return {
-        "dwell_ptr": ends.astype(np.int32),
-        "dwell_s": np.array([s for one in each for s in one], np.int32),
-    }

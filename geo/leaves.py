@@ -161,21 +161,21 @@ def _to_digits(way: Floats) -> None:
     for i in range(len(x)):
         a, b, packed, coarsest, place = x[i], y[i], 0.0, 0.0, 1.0
         for _ in range(LEAF_RES // 2):
-            a, b, digit = _up(a, b, 3.0, -1.0, 1.0, 2.0)
+            a, b, digit = step_up(a, b, 3.0, -1.0, 1.0, 2.0)
             packed += digit * place
             coarsest = digit if digit > 0.0 else coarsest
-            a, b, digit = _up(a, b, 2.0, 1.0, -1.0, 3.0)
+            a, b, digit = step_up(a, b, 2.0, 1.0, -1.0, 3.0)
             packed += digit * place * 8.0
             coarsest = digit if digit > 0.0 else coarsest
             place *= 64.0
-        a, b, digit = _up(a, b, 3.0, -1.0, 1.0, 2.0)
+        a, b, digit = step_up(a, b, 3.0, -1.0, 1.0, 2.0)
         packed += digit * place
         coarsest = digit if digit > 0.0 else coarsest
         x[i], y[i], digits[i], first[i] = a, b, packed, coarsest
 
 
 @kernel
-def _up(a: float, b: float, aa: float, ab: float, ba: float, bb: float) -> tuple[float, float, float]:
+def step_up(a: float, b: float, aa: float, ab: float, ba: float, bb: float) -> tuple[float, float, float]:
     """(a, b) of the nearest coarser point, and the digit: the step from there to (a, b), as i 4 + j 2 + k. The matrix
     over 7 turns and shrinks to the coarser axes. Never in doubt: sevenths are no halves.
     """
@@ -213,7 +213,7 @@ def compose(kinds: Cells, way: Floats, cells: Cells) -> int:
         turns = kind & _SEVEN
         known = (clear[i] > 0.0) & (turns != UNKNOWN)
         cell = (
-            _HEAD_BITS | kind | (_turned(np.uint64(np.int64(digits[i])), turns) << _AT)
+            _HEAD_BITS | kind | (turned(np.uint64(np.int64(digits[i])), turns) << _AT)
         )  # the lowest bits are ones in any cell
         cell = cell if known else ASK
         cell = cell if valid[i] > 0.0 else np.uint64(0)
@@ -223,7 +223,7 @@ def compose(kinds: Cells, way: Floats, cells: Cells) -> int:
 
 
 @kernel
-def _turned(digits: np.uint64, sixths: np.uint64) -> np.uint64:
+def turned(digits: np.uint64, sixths: np.uint64) -> np.uint64:
     """Digits turned counterclockwise. A digit's bits are its steps along i, j, k, which lie a third apart, so a third
     moves the bits of a digit round, and half a turn inverts them, but for the digit 0.
     """

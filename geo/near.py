@@ -6,50 +6,71 @@ point of the cell. May over-include, never under-includes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from typing import Any, Final
 
 import numpy as np
 
-from geo.arrays import Cells, Longs, frozen
-from geo.cells import cell_at, centres, disk, is_pentagon
-from geo.cover import PENTAGON, SPREAD, STEP, size_m
-from geo.kernels import kernel
+from geo.arrays import Cells, Floats, Ints, Longs, frozen
+from geo.cells import the_grid
+from geo.cover import Covers
+from geo.kernels import allocating, kernel
+from geo.lattice import spread
+from geo.laying import begin, gathered, with_room
+from geo.leaves import Grid
+from geo.outline import Outlines
 from geo.postings import spanned
-from geo.sphere import distance_m
+from geo.sphere import unit
 from geo.table import KEY, settled, shift_of, slot_of, table_for
+from geo.units import EARTH_RADIUS_M
 
-SIGHT_M = 150.0
+SIGHT_M: Final = 150.0
 """A safe region reaches no farther."""
-_GREAT_M = 700.0
+LIST: Final = 1
+"""Column of `FenceIndex.near_cell` beside `KEY`."""
+_GREAT_M: Final = 700.0
 _FINE, _COARSE = 9, 7
-LIST = 1
-"""Column of `Near.near_cell` beside `KEY`."""
 
 
-def near_cells(lat: float, lng: float, reach_m: float, hollow_m: float) -> Cells:
-    """u8[m]: cells with points at most SIGHT_M farther than *reach_m* from (lat, lng), less those that lie deeper than
-    SIGHT_M in the circle of *hollow_m*, which has no edge within.
+def near_cells(around: Floats, outlines: Outlines) -> Covers:
+    """The cells that each fence's edge may come near, none of them `inside`; around and outlines as for
+    `geo.cover.covers`.
     """
-    middle = cell_at(lat, lng, _FINE if reach_m <= _GREAT_M else _COARSE)
-    wide_m = size_m(middle)
-    spread_m = wide_m * SPREAD * (PENTAGON if is_pentagon(middle) else 1.0)
-    cells = disk(middle, int((reach_m + SIGHT_M + 2.0 * spread_m) / (STEP * wide_m)))
-    away_m = distance_m(*centres(cells), lat, lng)
-    return cells[(away_m <= reach_m + SIGHT_M + spread_m) & (away_m >= hollow_m - SIGHT_M - spread_m)]
+    cell, fence = _laid(the_grid(), frozen(around, np.float64), outlines.chain_ptr)
+    return Covers(cell, fence, np.zeros(len(cell), np.bool_))
 
 
-def near_lists(cells: Sequence[Cells]) -> dict[str, Any]:
-    """The arrays of `geo.index.Near` from the cells of fences 0..F-1."""
-    cell = np.concatenate([np.empty(0, np.uint64), *cells])
-    fence = np.repeat(np.arange(len(cells)), [len(one) for one in cells]).astype(np.int32)
-    order = np.argsort(cell, kind="stable")
-    cell = cell[order]
-    start = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]])) if len(cell) else np.empty(0, np.int64)
+@allocating
+def _laid(grid: Grid, around: Floats, chain_ptr: Ints) -> tuple[Cells, Ints]:
+    """(cells, fences)."""
+    (laid, near), count = begin(), 0
+    for f in range(len(around)):
+        here, reach, res = unit(around[f, 0], around[f, 1]), around[f, 3] / EARTH_RADIUS_M, _COARSE
+        if around[f, 3] <= _GREAT_M:
+            res = _FINE
+        far = reach + SIGHT_M / EARTH_RADIUS_M
+        beside = spread(grid.faces, here, far, res)
+        near, found = gathered(grid, here, far + beside, res, near)
+        laid = with_room(laid, count + found)
+        hollow = reach - SIGHT_M / EARTH_RADIUS_M - beside if chain_ptr[f] == chain_ptr[f + 1] else 0.0
+        least = 4.0 * math.sin(0.5 * max(0.0, hollow)) ** 2
+        for k in range(found):
+            dx, dy, dz = near.xyz[k, 0] - here[0], near.xyz[k, 1] - here[1], near.xyz[k, 2] - here[2]
+            if dx * dx + dy * dy + dz * dz >= least:
+                laid.key[count], laid.fence[count] = near.cells[k], f
+                count += 1
+    return laid.key[:count], laid.fence[:count]
+
+
+def near_lists(near: Covers) -> dict[str, Any]:
+    """`near_res`, `near_cell` and `near` of `FenceIndex`."""
+    order = np.argsort(near.cell, kind="stable")  # of fences as they are
+    cell = near.cell[order]
+    start = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]])[: len(cell)])
     table = table_for(len(start), 2)
     _list(table, shift_of(table), frozen(cell[start], np.uint64), frozen(np.append(start, len(cell)), np.int64))
     res = np.unique((cell >> np.uint64(52)) & np.uint64(0xF))
-    return {"near_res": res.astype(np.int32), "near_cell": table, "near": fence[order]}
+    return {"near_res": res, "near_cell": table, "near": near.fence[order]}
 
 
 @kernel

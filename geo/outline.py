@@ -7,19 +7,17 @@ order along the rings; a box of level k + 1 holds the FAN boxes below it; the la
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from geo.arrays import Floats, Ints, frozen
-from geo.kernels import constant
-from geo.rings import Parts
+from geo.kernels import allocating, constant, kernel
+from geo.rings import Rings, ends
 
 EDGES = 8
 FAN = 8
-CIRCLE = constant(-1)
-SURE = constant(-2)
-"""In place of a row of `Rims`: the fence is a circle, the cell is an inside cell of a polygon."""
+_FAN = constant(FAN)
 
 
 class Outlines(NamedTuple):
@@ -37,74 +35,85 @@ class Outlines(NamedTuple):
     """i4[F + 1]: boxes of fence f."""
 
 
-class Rims(NamedTuple):
-    """What decides in R edge cells of polygons."""
-
-    near_ptr: Ints
-    """i4[R + 1]: chains that pass near the points of rim cell r are near[near_ptr[r]:near_ptr[r + 1]]."""
-    near: Ints
-    """i4[...]: chains."""
-    turn_ptr: Ints
-    """i4[R + 1]: turns of rim cell r."""
-    turn_deg: Floats
-    """f8[...]: latitudes; north of each the number of far edges to the east becomes odd if it was even, and
-    the other way round.
-    """
+def outlines_of(rings: Rings) -> Outlines:
+    """Their outlines."""
+    chain, chain_ptr, box, box_ptr = _traced(rings)
+    each = (frozen(chain, np.int32), frozen(chain_ptr, np.int32), frozen(box, np.float64), frozen(box_ptr, np.int32))
+    return Outlines(rings.vertex, *each)
 
 
-class Traced(NamedTuple):
-    """One polygon: its vertices, chains and boxes as in `Outlines`, counted from 0."""
-
-    vertex: Floats
-    chain: Ints
-    box: Floats
-    following: Ints
-    """i4[C]: the chain that begins where this one ends."""
-
-
-def traced(parts: Parts) -> Traced:
-    """The arrays of one polygon."""
-    rings = [ring for rings in parts for ring in rings]
-    chains: list[tuple[int, int]] = []
-    following: list[int] = []
-    start = 0
-    for ring in rings:
-        end, first = start + len(ring) - 1, len(chains)
-        chains += [(at, min(at + EDGES, end)) for at in range(start, end, EDGES)]
-        following += [*range(first + 1, len(chains)), first]
-        start = end + 1
-    vertex = frozen(np.concatenate(rings), np.float64)
-    chain = frozen(chains, np.int32)
-    return Traced(vertex, chain, frozen(_boxes(vertex, chain), np.float64), frozen(following, np.int32))
+def joined(several: Sequence[Outlines]) -> Outlines:
+    """The outlines of all, in order."""
+    starts = np.cumsum([0, *(len(one.vertex) for one in several)])
+    chains = [one.chain + start for one, start in zip(several, starts, strict=False)]
+    return Outlines(
+        np.concatenate([np.empty((0, 2)), *(one.vertex for one in several)]),
+        np.concatenate([np.empty((0, 2), np.int32), *chains]).astype(np.int32),
+        ends(np.concatenate([np.empty(0, np.int32), *(np.diff(one.chain_ptr) for one in several)])),
+        np.concatenate([np.empty((0, 4)), *(one.box for one in several)]),
+        ends(np.concatenate([np.empty(0, np.int32), *(np.diff(one.box_ptr) for one in several)])),
+    )
 
 
-def _boxes(vertex: Floats, chain: Ints) -> Floats:
-    # Neighbours share a vertex, which reduceat would give to the later one only: hence the ends once more.
-    ends = vertex[chain[:, 1]]
-    low = np.minimum(np.minimum.reduceat(vertex, chain[:, 0]), ends)
-    high = np.maximum(np.maximum.reduceat(vertex, chain[:, 0]), ends)
-    levels = [np.concatenate([low, high], axis=1)]
-    while len(levels[-1]) > 1:
-        starts = np.arange(0, len(levels[-1]), FAN)
-        low = np.minimum.reduceat(levels[-1][:, :2], starts)
-        high = np.maximum.reduceat(levels[-1][:, 2:], starts)
-        levels.append(np.concatenate([low, high], axis=1))
-    return np.concatenate(levels)
+@allocating
+def _traced(rings: Rings) -> tuple[Ints, Ints, Floats, Ints]:
+    """(chain, chain_ptr, box, box_ptr) as in `Outlines`."""
+    fences = len(rings.fence_ptr) - 1
+    chain_ptr, box_ptr = np.zeros(fences + 1, np.int32), np.zeros(fences + 1, np.int32)
+    for f in range(fences):
+        chains = 0
+        for r in range(rings.fence_ptr[f], rings.fence_ptr[f + 1]):
+            chains += (rings.ring_ptr[r + 1] - rings.ring_ptr[r] + EDGES - 2) // EDGES
+        chain_ptr[f + 1], box_ptr[f + 1] = chain_ptr[f] + chains, box_ptr[f] + _boxes(chains)
+    chain, box = np.empty((chain_ptr[fences], 2), np.int32), np.empty((box_ptr[fences], 4))
+    for f in range(fences):
+        at = chain_ptr[f]
+        for r in range(rings.fence_ptr[f], rings.fence_ptr[f + 1]):
+            last = rings.ring_ptr[r + 1] - 1
+            for first in range(rings.ring_ptr[r], last, EDGES):
+                chain[at, 0], chain[at, 1] = first, min(first + EDGES, last)
+                at += 1
+        _box(rings.vertex, chain, (chain_ptr[f], chain_ptr[f + 1]), box, box_ptr[f])
+    return chain, chain_ptr, box, box_ptr
 
 
-def joined(each: Sequence[Traced | None]) -> dict[str, Any]:
-    """The arrays of `Outlines`, of fences in order; None is a circle."""
-    drawn = [one for one in each if one is not None]
-    vertex_starts = np.cumsum([0, *(len(one.vertex) for one in drawn)])
-    chains = [one.chain + start for one, start in zip(drawn, vertex_starts, strict=False)]
-    return {
-        "vertex": np.concatenate([np.empty((0, 2)), *(one.vertex for one in drawn)]),
-        "chain": np.concatenate([np.empty((0, 2), np.int32), *chains]).astype(np.int32),
-        "chain_ptr": _ends([0 if one is None else len(one.chain) for one in each]),
-        "box": np.concatenate([np.empty((0, 4)), *(one.box for one in drawn)]),
-        "box_ptr": _ends([0 if one is None else len(one.box) for one in each]),
-    }
+@kernel
+def _boxes(chains: int) -> int:
+    """Number of boxes of all levels over that many chains."""
+    total = chains
+    while chains > 1:
+        chains = (chains + _FAN - 1) // _FAN
+        total += chains
+    return total
 
 
-def _ends(counts: Sequence[int]) -> Any:
-    return np.cumsum([0, *counts]).astype(np.int32)
+@kernel
+def _box(vertex: Floats, chain: Ints, span: tuple[int, int], box: Floats, first: int) -> None:
+    """Write the boxes of one fence from *first* on."""
+    at = first
+    for c in range(span[0], span[1]):
+        _empty(box, at)
+        for k in range(chain[c, 0], chain[c, 1] + 1):
+            _widen(box, at, (vertex[k, 0], vertex[k, 1], vertex[k, 0], vertex[k, 1]))
+        at += 1
+    below, count = first, span[1] - span[0]
+    while count > 1:
+        for k in range(count):
+            if k % _FAN == 0:
+                _empty(box, at + k // _FAN)
+            _widen(box, at + k // _FAN, (box[below + k, 0], box[below + k, 1], box[below + k, 2], box[below + k, 3]))
+        below, count = at, (count + _FAN - 1) // _FAN
+        at += count
+
+
+@kernel
+def _empty(box: Floats, b: int) -> None:
+    box[b, 0] = box[b, 1] = np.inf
+    box[b, 2] = box[b, 3] = -np.inf
+
+
+@kernel
+def _widen(box: Floats, b: int, by: tuple[float, float, float, float]) -> None:
+    """Make box b hold another one."""
+    box[b, 0], box[b, 1] = min(box[b, 0], by[0]), min(box[b, 1], by[1])
+    box[b, 2], box[b, 3] = max(box[b, 2], by[2]), max(box[b, 3], by[3])

@@ -13,8 +13,9 @@ from functools import cached_property
 
 from geo.errors import FenceError
 from geo.fence import check_terms
-from geo.rings import Parts, Ring, unwrapped
+from geo.rings import Parts, Ring
 from geo.shapes import sound
+from geo.unwrapping import unwrapped
 
 
 @dataclass(frozen=True)

@@ -1,132 +1,94 @@
-"""The cells of a polygon: the rim at one level, the inner cells there and at coarser ones.
+"""The cells of one polygon. Kernels only.
 
-No polyfill: from the coarsest level each cell's window (`geo.windows`) is tried. No edge reaches into it: all of
-it is inside or outside, as its centre is. Else the cell belongs to the rim, or is tried again by its
-descendants two resolutions finer. Work and cells are bounded before they are spent.
+If no edge of the polygon comes as near to a cell's centre as `geo.lattice.spread`, all of the cell is inside or
+outside, as its centre is; else it is an edge cell. Distances are taken on the plane of longitude times cos(latitude of
+the centre) and latitude, on which edges are straight.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final
 
-import numpy as np
+from geo.arrays import Floats
+from geo.boundary import beside, holds, to_box, to_chain
+from geo.kernels import allocating, constant, kernel
+from geo.lattice import most, spread
+from geo.laying import COARSEST, EDGE_BIT, Laid, Near, gathered, level, with_room
+from geo.leaves import Grid
+from geo.outline import Outlines
+from geo.sphere import unit
+from geo.units import EARTH_RADIUS_M
 
-from geo.arrays import Cells, Flags, Floats, Ints, frozen
-from geo.boundary import holds
-from geo.cells import cell_at, centres, children, disk
-from geo.cover import LEVELS, STEP, Cover, level, size_m
-from geo.errors import FenceError
-from geo.kernels import kernel
-from geo.outline import Outlines, Rims, Traced
-from geo.rings import Parts, reach
-from geo.windows import crossed, spreads_m, windows
-
-CELLS_MAX = 256
-"""With a cell more for every VERTICES vertices, the most cells of a cover for which a finer level is kept; the
-coarsest has what it needs.
-"""
-VERTICES = 8
-_FINER = 49
-"""Descendants of a cell two resolutions down; some half of them become cells of the cover."""
-_SOUTH_OF_ALL_DEG = -91.0
+CELLS_MAX: Final = constant(96)
+"""Most cells of a cover, unless it is laid at the coarsest resolution."""
+TRIED_MAX: Final = constant(16_384)
+"""Bound of the cells looked at for one resolution, likewise."""
+_DEG: Final = 180.0 / math.pi
 
 
-class Laid(NamedTuple):
-    """A polygon's cells, each known by its window."""
-
-    cells: Cells
-    windows: Floats
-
-
-def polygon_cover(parts: Parts, one: Traced) -> tuple[Cover, Rims]:
-    """Cells of all points the polygon holds, and the edges near each edge cell. Raises `FenceError` on a fence
-    without cells.
+@allocating
+def lay_polygon(
+    grid: Grid, which: tuple[Outlines, int], around: Floats, laid: Laid, near: Near, count: int
+) -> tuple[Laid, Near, int]:
+    """Write the cells of all points of fence which[1] behind the first *count*: at the resolution for its area, or the
+    next coarser one with no more than `CELLS_MAX`. around: f8[4], as for `geo.cover.covers`.
     """
-    inside, rim = _laid(one, _start(parts, one))
-    most = CELLS_MAX + len(one.vertex) // VERTICES
-    while len(rim.cells) * _FINER <= 2 * most and (res := _finer(rim.cells)):
-        more, finer = _laid(one, _kept(one, np.concatenate([children(cell, res) for cell in rim.cells.tolist()])))
-        if len(inside) + len(more) + len(finer.cells) > most:
-            break
-        inside, rim = np.concatenate([inside, more]), finer
-    if not len(inside) and not len(rim.cells):
-        raise FenceError("no cell covers it")
-    order = np.argsort(rim.cells)
-    rim = Laid(rim.cells[order], rim.windows[order])
-    return Cover(frozen(np.sort(inside), np.uint64), frozen(rim.cells, np.uint64)), _rim(one, rim.windows)
-
-
-def _finer(cells: Cells) -> int:
-    """The level below that of *cells*; 0 below the leaves and of no cells."""
-    if not len(cells):
-        return 0
-    res = int(cells[0] >> np.uint64(52)) & 0xF
-    return LEVELS[LEVELS.index(res) + 1] if res < LEVELS[-1] else 0
-
-
-def _start(parts: Parts, one: Traced) -> Laid:
-    """Cells of one level around everything, as `geo.cover.circle_cover` lays them."""
-    lat, lng, reach_m = reach(parts)
-    middle = cell_at(lat, lng, level(reach_m))
-    wide_m, spread_m = (
-        size_m(middle),
-        spreads_m(np.array([middle], np.uint64), *centres(np.array([middle], np.uint64)))[0],
-    )
-    rings = (reach_m + 2.0 * spread_m) / (STEP * wide_m)
-    # Over many rings sizes drift by more than a small disk needs to allow for.
-    return _kept(one, disk(middle, math.ceil(1.1 * rings)))
-
-
-def _kept(one: Traced, cells: Cells) -> Laid:
-    """The cells whose window meets the polygon's box."""
-    south, west, north, east = one.box[-1]
-    lat, lng = centres(cells)
-    each = windows(lat, lng, spreads_m(cells, lat, lng), (west + east) / 2.0)
-    meets = (each[:, 0] <= north) & (each[:, 2] >= south) & (each[:, 1] <= east) & (each[:, 3] >= west)
-    return Laid(cells[meets], each[meets])
-
-
-def _laid(one: Traced, tried: Laid) -> tuple[Cells, Laid]:
-    """(inside, rim) among the cells *tried*."""
-    rim = crossed(one, tried.windows)
-    clear = tried.windows[~rim]
-    held = np.zeros(len(clear), np.bool_)
-    _centres_held(_alone(one), frozen(clear, np.float64), held)
-    return tried.cells[~rim][held], Laid(tried.cells[rim], tried.windows[rim])
-
-
-def _alone(one: Traced) -> Outlines:
-    """The outlines of this one fence."""
-    chain_ptr, box_ptr = frozen([0, len(one.chain)], np.int32), frozen([0, len(one.box)], np.int32)
-    return Outlines(one.vertex, one.chain, chain_ptr, one.box, box_ptr)
+    here, reach, res = unit(around[0], around[1]), around[3] / EARTH_RADIUS_M, finest(grid.faces, around)
+    while True:
+        wide = spread(grid.faces, here, reach, res)
+        near, found = gathered(grid, here, reach + wide, res, near)
+        laid = with_room(laid, count + found)
+        end = _sorted_out(which, (near, found), wide, laid, count)
+        if res == COARSEST or end - count <= CELLS_MAX:
+            return laid, near, end
+        res -= 1
 
 
 @kernel
-def _centres_held(outlines: Outlines, each: Floats, held: Flags) -> None:
-    for i in range(len(each)):
-        lng = 0.5 * (each[i, 1] + each[i, 3])
-        held[i] = holds(outlines, 0, 0.5 * (each[i, 0] + each[i, 2]), lng)
+def finest(faces: Floats, around: Floats) -> int:
+    """The resolution for the fence's area, or the next coarser one with no more than `TRIED_MAX` cells around it."""
+    here, reach, res = unit(around[0], around[1]), around[3] / EARTH_RADIUS_M, level(around[2])
+    while res > COARSEST and most(faces, reach + spread(faces, here, reach, res), res) > TRIED_MAX:
+        res -= 1
+    return res
 
 
-def _rim(one: Traced, each: Floats) -> Rims:
-    """Near chains, and what the chains east of each window amount to.
+@kernel
+def _sorted_out(which: tuple[Outlines, int], found: tuple[Near, int], wide: float, laid: Laid, count: int) -> int:
+    """Write those of the cells found that may hold points of the fence behind the first *count*; how many there are.
 
-    A chain is near if its box meets the window. Of the others only those east of it count for a point of the
-    window, and each edge of them that spans the point's latitude. Going north their number changes parity
-    where an eastern chain ends and the next is not an eastern one; south of the window all turns are one.
+    All points of a cap lie within (1 + spread · tan(latitude) / 2) of its radius on the plane, while that is at most
+    1.1: up to half a degree from a pole, where no fence is near.
     """
-    box = one.box[: len(one.chain)]
-    east = box[:, 1] > each[:, 3, None]
-    near = ~east & (box[:, 3] >= each[:, 1, None]) & (box[:, 0] <= each[:, 2, None]) & (box[:, 2] >= each[:, 0, None])
-    turn_deg = one.vertex[one.chain[:, 1], 0]
-    turns = (east != east[:, one.following]) & (turn_deg <= each[:, 2, None])
-    south = turns & (turn_deg < each[:, 0, None])
-    odd = south.sum(axis=1) % 2 == 1
-    turns = np.concatenate([odd[:, None], turns & ~south], axis=1)
-    turn_deg = np.concatenate([[_SOUTH_OF_ALL_DEG], turn_deg])
-    return Rims(_ends(near), np.nonzero(near)[1].astype(np.int32), _ends(turns), turn_deg[np.nonzero(turns)[1]])
+    outlines, fence = which
+    near, cells = found
+    xyz, cell, key = near.xyz, near.cells, laid.key
+    for k in range(cells):
+        ring = math.sqrt(xyz[k, 0] ** 2 + xyz[k, 1] ** 2)
+        lat = math.atan2(xyz[k, 2], ring) * _DEG
+        lng = beside(outlines, fence, math.atan2(xyz[k, 1], xyz[k, 0]) * _DEG)
+        wider = min(1.1, 1.0 + 0.5 * wide * abs(xyz[k, 2]) / ring)
+        side = _side(outlines, fence, (lat, lng, ring), wide * _DEG * wider)
+        if side >= 0:
+            key[count] = cell[k] if side > 0 else cell[k] | EDGE_BIT
+            count += 1
+    return count
 
 
-def _ends(flags: np.ndarray) -> Ints:
-    return np.cumsum([0, *flags.sum(axis=1)]).astype(np.int32)
+@kernel
+def _side(outlines: Outlines, fence: int, here: tuple[float, float, float], wide_deg: float) -> int:
+    """1: all points up to *wide_deg* from *here* are in the fence; -1: none; 0: perhaps some. here: (lat, lng,
+    cos(lat)).
+    """
+    limit = wide_deg * wide_deg
+    if to_box(outlines.box, outlines.box_ptr[fence + 1] - 1, here) > limit:
+        return -1
+    first = outlines.box_ptr[fence] - outlines.chain_ptr[fence]
+    for c in range(outlines.chain_ptr[fence], outlines.chain_ptr[fence + 1]):
+        if (
+            to_box(outlines.box, first + c, here) <= limit
+            and to_chain(outlines.vertex, outlines.chain[c], here) <= limit
+        ):
+            return 0
+    return 1 if holds(outlines, fence, here[0], here[1]) else -1

@@ -80,16 +80,16 @@ def clear_m(near: Near, centre: Floats, outlines: Outlines, cell: np.uint64, her
         if end - first > _CROWD:
             return 0.0
         for at in range(first, end):
-            least_m = min(least_m, _away_m(near.near[at], centre, outlines, here, least_m))
+            least_m = min(least_m, _away_m(near.near[at], centre, outlines, here))
             if least_m < _SHORTEST_M:
                 return 0.0
     return least_m
 
 
 @kernel
-def _away_m(fence: int, centre: Floats, outlines: Outlines, here: Spot, enough_m: float) -> float:
-    """Distance to the fence's edge, or *enough_m* or more where it is as far."""
+def _away_m(fence: int, centre: Floats, outlines: Outlines, here: Spot) -> float:
+    """Distance to the fence's edge."""
     limit, square = centre[fence, 3], square_to(centre, fence, here)
     if limit >= 0.0:
         return abs(arc_of(square) - arc_of(limit))
-    return boundary_m(outlines, fence, here[3], beside(outlines, fence, here[4]), 1.0)
+    return boundary_m(outlines, fence, here[3], beside(outlines, fence, here[4]))

@@ -10,6 +10,7 @@ import shapely
 from geo.arrays import Floats
 from geo.errors import FenceError
 from geo.rings import Parts
+from geo.simple import VERTICES_MAX, surely_simple
 
 _OVERLAP_SHARE = 1e-9
 
@@ -18,6 +19,8 @@ def sound(parts: Parts) -> Parts:
     """*parts*, those that share an edge joined, so that a cut along ±180° is no edge of the fence. Raises
     `FenceError` when a ring crosses itself, a hole lies outside, or parts overlap.
     """
+    if len(parts) == 1 and len(parts[0]) == 1 and len(parts[0][0]) <= VERTICES_MAX and surely_simple(parts[0][0]):
+        return parts
     shapes = [shapely.Polygon(_swapped(rings[0]), [_swapped(hole) for hole in rings[1:]]) for rings in parts]
     for shape in shapes:
         if not shapely.is_valid(shape):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.arrays import Records, frozen
-from geo.cells import grid, library_leaves
+from geo.cells import library_leaves, the_grid
 from geo.errors import GeoError
 from geo.index import FenceIndex, same_ground
 from geo.leaves import ASK
@@ -74,7 +74,7 @@ def advance(presence: Presence, index: FenceIndex, pings: Records, rules: Rules 
         raise GeoError(f"row {least} is negative")
     presence.reserve(int(pings["row"].max()) + 1)
     cells, work, done = np.empty(len(pings), np.uint64), presence.work(len(pings)), 0
-    leaves_astir(work.customers, pings, grid(), cells)
+    leaves_astir(work.customers, pings, the_grid(), cells)
     while (done := take(work, index.kernel_view, pings, cells, rules, done)) < len(pings):
         if cells[done] > ASK:
             work = longer(work)

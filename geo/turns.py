@@ -6,14 +6,13 @@ import numpy as np
 
 from geo.arrays import Cells, Floats, Ints, Records
 from geo.cells import ancestor
-from geo.edge import Spot, edge_m, polygon_holds, spot, square_to
+from geo.edge import Spot, edge_m, spot, square_to
 from geo.index import Dwells, IndexArrays, Lookup
 from geo.judge import Fix, confirms, departs, known_m, ripe, ripen, thresholds
 from geo.kernels import allocating, constant, kernel
 from geo.leaves import ASK, Grid, leaves
-from geo.outline import Outlines
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
-from geo.postings import OWN, part_of, part_span, span_of
+from geo.postings import OWN, one_down, part_of, part_span, span_of
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
@@ -32,6 +31,7 @@ from geo.records import (
 )
 from geo.safe import clear_m, covers, keep, walked
 from geo.table import KEY, settled, slot_of
+from geo.tiles import Tiles, held
 from geo.units import AT_MS_END
 from geo.visits import end_visit, open_visit, write
 
@@ -104,7 +104,7 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     count = _around(index.lookup, cell, here, work.found)
     if count < 0:
         return False
-    found = work.found[: _settled(index.outlines, here, work.found[:count])]
+    found = work.found[: _settled(index.outlines.vertex, index.tiles, here, work.found[:count])]
     if len(found) or head != NOBODY:
         if not _roomy(work, index.dwells, head, len(found)):
             return False
@@ -155,8 +155,10 @@ def _around(lookup: Lookup, cell: np.uint64, here: Spot, found: Ints) -> int:
             continue
         own = span_of(lookup.node[slot, OWN])
         count = _holding(lookup.posting, lookup.centre, own, here, found, count)
-        part = part_span(lookup.node, lookup.part_ptr, slot, part_of(cell, upper))
-        count = _holding(lookup.posting, lookup.centre, part, here, found, count)
+        part = part_of(cell, upper)
+        for each in (one_down(part), part):
+            run = part_span(lookup.node, lookup.part_ptr, slot, each)
+            count = _holding(lookup.posting, lookup.centre, run, here, found, count)
     return count
 
 
@@ -180,12 +182,12 @@ def _holding(posting: Ints, centre: Floats, span: tuple[int, int], here: Spot, f
 
 
 @kernel
-def _settled(outlines: Outlines, here: Spot, found: Ints) -> int:
+def _settled(vertex: Floats, tiles: Tiles, here: Spot, found: Ints) -> int:
     """Move those fences of *found* that hold the point to its front, ascending; how many."""
     kept = 0
     for at in range(len(found)):
         fence = found[at]
-        if fence >= 0 or polygon_holds(outlines, ~fence, here):
+        if fence >= 0 or held(vertex, tiles, ~fence, here[3], here[4]):
             found[kept] = fence if fence >= 0 else ~fence
             kept += 1
     if kept > 1:

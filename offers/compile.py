@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from geo.compiling import Fence
 from geo.index import FenceIndex
 from offers.campaign import DAY_MS, Campaign
 from offers.catalogue import CampaignRow, Catalogue, StoreRow
@@ -23,10 +24,12 @@ PAST_DAYS = 1
 AHEAD_DAYS = 9
 
 Where = dict[int, list[StoreRow]]
+Build = Callable[[Sequence[Fence]], FenceIndex]
 
 
-def compile_snapshot(catalogue: Catalogue, now_ms: int) -> Snapshot:
-    """The snapshot of *catalogue*. A campaign whose parts vanished is left out and listed in `skipped`.
+def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceIndex.build) -> Snapshot:
+    """The snapshot of *catalogue*. A campaign whose parts vanished is left out and listed in `skipped`. *build* is told
+    by who wants to know how far it is, or has threads to lend.
 
     Hours are known from the day before *now_ms* to at least eight days after it, by whole UTC days: compiling the
     same catalogue twice on one day gives the same bytes.
@@ -37,7 +40,7 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int) -> Snapshot:
     specs = {row.id: row.spec for row in catalogue.campaigns}
     grounds = gathered(campaigns, where, specs)
     return Snapshot(
-        fences=FenceIndex.build(fences(grounds, campaigns)),
+        fences=build(fences(grounds, campaigns)),
         fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
         postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
         campaigns=tuple(campaigns),

@@ -9,6 +9,8 @@ import asyncio
 import mmap
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +18,9 @@ import msgspec
 import structlog
 
 from engine.clock import Clock
+from engine.matcher.progress import Progress
 from engine.postgres import queries
+from geo.index import FenceIndex
 from offers.campaign import Campaign
 from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
 from offers.codec import decode, digest, encode
@@ -26,6 +30,8 @@ from offers.snapshot import Snapshot
 
 log = structlog.get_logger()
 
+COMPILERS = 2
+"""Threads: one core stays busy with the matcher itself."""
 RECOMPILE_AFTER_MS = 24 * 3600 * 1000
 """Compiled opening hours reach eight days ahead; a daily compile keeps them far from their end."""
 
@@ -93,7 +99,7 @@ class Snapshots:
 
     async def _compile(self, connection: asyncpg.Connection) -> None:
         catalogue = await read_catalogue(connection)
-        snapshot = await asyncio.to_thread(compile_snapshot, catalogue, self._clock.now_ms())
+        snapshot = await asyncio.to_thread(self._compiled, catalogue)
         parts = await asyncio.to_thread(encode, snapshot)
         manifest = {name: digest(content) for name, content in parts.items()}
         latest = await queries.snapshots.latest(connection)
@@ -103,6 +109,11 @@ class Snapshots:
             await asyncio.to_thread(_write, self.folder / manifest[name], content)
         revision = await queries.snapshots.publish(connection, manifest=manifest)
         log.info("snapshot.published", revision=revision, campaigns=len(snapshot.campaigns), parts=manifest)
+
+    def _compiled(self, catalogue: Catalogue) -> Snapshot:
+        with ThreadPoolExecutor(COMPILERS, thread_name_prefix="compiler") as pool:
+            build = partial(FenceIndex.build, each=pool.map, told=Progress(self._clock))
+            return compile_snapshot(catalogue, self._clock.now_ms(), build)
 
     async def _load(self, manifest: dict[str, str]) -> Snapshot:
         parts = {name: _map(self.folder / file) for name, file in manifest.items()}

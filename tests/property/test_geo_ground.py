@@ -12,20 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.cells import encode, parent
-from geo.cover import LEVELS, circle_cover, level
+from geo.compiling import compiled
+from geo.cover import Covers
 from geo.fence import Circle
 from geo.index import FenceIndex
+from geo.laying import LEVELS, level
 from geo.leaves import LEAF_RES
 from geo.match import match
 from geo.sphere import distance_m, pair_distance_m, units
 from tests.reference.geo_ground import edge_m, haversine_m, moved, pairs
+from tests.reference.geo_places import face_edges
 
 PENTAGONS = [h3.cell_to_latlng(cell) for res in (5, 7, 9, 11) for cell in h3.get_pentagons(res)]
+FACE_EDGES = list(zip(*(column.tolist() for column in face_edges(np.random.default_rng(1), 48)), strict=True))
 
 anywhere = st.tuples(st.floats(-90.0, 90.0), st.floats(-180.0, 180.0))
 awkward = st.sampled_from(
     [
         *PENTAGONS,
+        *FACE_EDGES,
         (90.0, 0.0),
         (-90.0, 17.0),
         (89.9999, -120.0),
@@ -39,6 +44,10 @@ offsets_m = st.tuples(st.floats(-30_000.0, 30_000.0), st.floats(-30_000.0, 30_00
 places = st.one_of(anywhere, awkward, st.builds(lambda at, by: moved(*at, *by), awkward, offsets_m))
 radii_m = st.one_of(st.floats(0.5, 300.0), st.floats(300.0, 5_000.0), st.floats(5_000.0, 50_000.0))
 circles_ = st.builds(lambda at, radius_m: Circle(1, at[0], at[1], radius_m), places, radii_m)
+
+
+def _cover(circle: Circle) -> Covers:
+    return compiled([circle], map, None).covers
 
 
 def _within(circle: Circle, seed: int, count: int, reach: float) -> tuple[list[float], list[float]]:
@@ -74,16 +83,16 @@ def test_distances_agree_with_another_formula(a: tuple[float, float], b: tuple[f
 @settings(max_examples=150, deadline=None)
 @given(circles_, st.integers(0, 1 << 30))
 def test_a_cover_never_under_includes_and_its_inside_is_sure(circle: Circle, seed: int) -> None:
-    cover = circle_cover(circle)
-    assert len(cover.inside) + len(cover.edge) <= 80
+    cover = _cover(circle)
+    assert len(cover.cell) <= 130
     lat, lng = _within(circle, seed, 150, 1.4)
     leaves = encode(np.array(lat), np.array(lng))
     inside = np.zeros(len(leaves), np.bool_)
     covered = np.zeros(len(leaves), np.bool_)
     for res in LEVELS:
         ancestors = parent(leaves, res)
-        inside |= np.isin(ancestors, cover.inside)
-        covered |= np.isin(ancestors, cover.inside) | np.isin(ancestors, cover.edge)
+        inside |= np.isin(ancestors, cover.cell[cover.inside])
+        covered |= np.isin(ancestors, cover.cell)
     edges = np.array([edge_m(circle, a, b) for a, b in zip(lat, lng, strict=True)])
     assert covered[edges <= 0.0].all()
     assert (edges[inside] <= 0.0).all()
@@ -92,19 +101,19 @@ def test_a_cover_never_under_includes_and_its_inside_is_sure(circle: Circle, see
 @settings(max_examples=150, deadline=None)
 @given(circles_, st.integers(0, 1 << 30))
 def test_the_farthest_leaves_of_an_inside_cell_lie_inside(circle: Circle, seed: int) -> None:
-    cover, centre = circle_cover(circle), (circle.lat, circle.lng)
-    for cell in random.Random(seed).sample(cover.inside.tolist(), min(3, len(cover.inside))):
+    cover, centre = _cover(circle), (circle.lat, circle.lng)
+    sure = cover.cell[cover.inside].tolist()
+    for cell in random.Random(seed).sample(sure, min(3, len(sure))):
         assert max(_rim_distances(centre, _leaf(centre, cell, 1.0))) <= circle.radius_m
 
 
-@pytest.mark.parametrize("radius_m", [0.5, 12.0, 28.0, 60.0, 100.0, 101.0, 400.0, 701.0, 4_900.0, 4_901.0, 50_000.0])
-@pytest.mark.parametrize("place", [(60.1699, 24.9384), (0.0, 180.0), (90.0, 0.0), *PENTAGONS[::12]])
+@pytest.mark.parametrize("radius_m", [0.5, 12.0, 28.0, 60.0, 80.0, 81.0, 400.0, 501.0, 3_500.0, 3_501.0, 50_000.0])
+@pytest.mark.parametrize("place", [(60.1699, 24.9384), (0.0, 180.0), (90.0, 0.0), *PENTAGONS[::12], *FACE_EDGES[:3]])
 def test_no_cell_beside_a_cover_reaches_into_the_circle(place: tuple[float, float], radius_m: float) -> None:
     """Circles around the corners of a cell, as far from its centre as can be; every cell beside the cover is tried."""
     home = h3.latlng_to_cell(*place, level(radius_m))
     for lat, lng in h3.cell_to_boundary(home)[:3]:
-        cover = circle_cover(Circle(1, lat, lng, radius_m))
-        known = {*cover.inside.tolist(), *cover.edge.tolist()}
+        known = set(_cover(Circle(1, lat, lng, radius_m)).cell.tolist())
         beside = {near for cell in known for near in h3.grid_disk(cell, 1)} - known
         for cell in beside:
             assert min(_rim_distances((lat, lng), _leaf((lat, lng), cell, -1.0))) > radius_m

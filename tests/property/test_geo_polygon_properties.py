@@ -12,27 +12,42 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from geo.cells import encode, parent
-from geo.cover import LEVELS
+from geo.compiling import compiled
 from geo.edge import FAR_M, edge_m, spot
 from geo.errors import FenceError
 from geo.fence import Circle
 from geo.index import FenceIndex
+from geo.laying import LEVELS
 from geo.match import match
-from geo.outline import traced
 from geo.polygon import Polygon
-from geo.polygon_cover import polygon_cover
 from geo.presence import Presence
 from geo.transitions import PING, advance
 from geo.units import EARTH_RADIUS_M
 from tests.reference.geo_ground import moved
+from tests.reference.geo_places import face_edges
 from tests.reference.geo_polygons import Parts, archipelago, around, boundary_m, holds, polygon, radius_m, turned
 from tests.reference.geo_polygons import edge_m as slow_edge_m
 from tests.reference.geo_visits import Ping, Twin
 
 PENTAGONS = [h3.cell_to_latlng(cell) for res in (5, 9) for cell in h3.get_pentagons(res)]
+FACE_EDGES = [
+    (lat, lng)
+    for lat, lng in zip(*(column.tolist() for column in face_edges(np.random.default_rng(2), 24)), strict=True)
+    if abs(lat) < 88.0
+]
 
 anywhere = st.tuples(st.floats(-88.0, 88.0), st.floats(-180.0, 180.0))
-awkward = st.sampled_from([*PENTAGONS, (88.0, -120.0), (-88.0, 180.0), (0.0, 180.0), (60.0, -180.0), (-16.5, 179.9999)])
+awkward = st.sampled_from(
+    [
+        *PENTAGONS,
+        *FACE_EDGES,
+        (88.0, -120.0),
+        (-88.0, 180.0),
+        (0.0, 180.0),
+        (60.0, -180.0),
+        (-16.5, 179.9999),
+    ]
+)
 places = st.one_of(anywhere, awkward, st.just((0.0, 0.0)))
 sizes_m = st.one_of(st.floats(5.0, 300.0), st.floats(300.0, 5_000.0), st.floats(5_000.0, 80_000.0))
 corners_ = st.one_of(st.integers(5, 12), st.integers(13, 200))
@@ -56,18 +71,18 @@ def _drawn(fence: int, drawing: Drawing) -> tuple[Parts, Polygon]:
 @given(drawings)
 def test_a_cover_never_under_includes_and_its_inside_is_sure(drawing: Drawing) -> None:
     parts, fence = _drawn(1, drawing)
-    cover, _ = polygon_cover(fence.drawn, traced(fence.drawn))
+    cover = compiled([fence], map, None).covers
     points = around(random.Random(drawing[-1]), parts, 150)
     leaves = encode(np.array([lat for lat, _ in points]), np.array([lng for _, lng in points]))
     inside, covered = np.zeros(len(leaves), np.bool_), np.zeros(len(leaves), np.bool_)
     for res in LEVELS:
         ancestors = parent(leaves, res)
-        inside |= np.isin(ancestors, cover.inside)
-        covered |= np.isin(ancestors, cover.inside) | np.isin(ancestors, cover.edge)
+        inside |= np.isin(ancestors, cover.cell[cover.inside])
+        covered |= np.isin(ancestors, cover.cell)
     held = np.array([holds(parts, lat, turned(parts, lng)) for lat, lng in points])
     assert covered[held].all()
     assert held[inside].all()
-    assert not np.isin(cover.inside, cover.edge).any()
+    assert len(np.unique(cover.cell)) == len(cover.cell)
 
 
 @settings(max_examples=20, deadline=None)
@@ -75,12 +90,12 @@ def test_a_cover_never_under_includes_and_its_inside_is_sure(drawing: Drawing) -
 def test_the_farthest_leaves_of_a_cell_lie_where_the_cell_says(drawing: Drawing) -> None:
     """Leaves at the ends of a cell in eight directions: of an inside cell inside; beside the cover outside."""
     parts, fence = _drawn(1, drawing)
-    cover, _ = polygon_cover(fence.drawn, traced(fence.drawn))
+    cover = compiled([fence], map, None).covers
     dice = random.Random(drawing[-1])
-    known = {*cover.inside.tolist(), *cover.edge.tolist()}
-    for cell in dice.sample(cover.inside.tolist(), min(4, len(cover.inside))):
+    known, sure, edge = set(cover.cell.tolist()), cover.cell[cover.inside].tolist(), cover.cell[~cover.inside].tolist()
+    for cell in dice.sample(sure, min(4, len(sure))):
         assert all(holds(parts, lat, turned(parts, lng)) for lat, lng in _ends(cell))
-    for cell in dice.sample(cover.edge.tolist(), min(4, len(cover.edge))):
+    for cell in dice.sample(edge, min(4, len(edge))):
         for near in h3.grid_disk(cell, 1):
             ancestors = {h3.cell_to_parent(near, res) for res in LEVELS if res <= h3.get_resolution(near)}
             if not ancestors & known:

@@ -73,7 +73,7 @@ def test_with_and_without_safe_regions_everything_is_the_same(town: tuple[float,
         assert one.transitions.tobytes() == other.transitions.tobytes()
         assert one[1:] == other[1:]
         if turn == 30:
-            new = FenceIndex.build(fences[::2] + [Circle(999, *at[0], 40.0)])
+            new = FenceIndex.build([*fences[::2], Circle(999, *at[0], 40.0)])
             assert switch(kept, index, new, now_ms).tobytes() == switch(plain, index, new, now_ms).tobytes()
             index = new
         for row in range(WALKERS):

@@ -147,3 +147,46 @@ def around(dice: random.Random, parts: Parts, count: int) -> list[Point]:
             lat, lng = lat + dice.choice([-off, off]) * (north - south), lng + dice.choice([-off, off]) * (east - west)
         points.append((min(90.0, max(-90.0, lat)), _wrapped(lng)))
     return points
+
+
+def disc(at: Point, size_m: float, corners: int, reach: Sequence[float] = ()) -> Ring:
+    """A round ring; *reach* tells the share of *size_m* for each vertex."""
+    wide, ring = math.cos(math.radians(at[0])), []
+    for k in range(corners):
+        course, away = 2.0 * math.pi * k / corners, size_m / M_PER_DEG * (reach[k] if reach else 1.0)
+        ring.append((at[0] + away * math.cos(course), at[1] + away * math.sin(course) / wide))
+    return ring
+
+
+def comb(at: Point, size_m: float, teeth: int) -> Ring:
+    """A back with narrow teeth to the north."""
+    side = size_m / M_PER_DEG
+    wide = side / math.cos(math.radians(at[0]))
+    ring = [(at[0], at[1] + wide), (at[0] - 0.1 * side, at[1] + wide), (at[0] - 0.1 * side, at[1]), at]
+    for k in range(teeth):
+        ring += [(at[0] + side, at[1] + wide * (k + 0.3) / teeth), (at[0], at[1] + wide * (k + 0.6) / teeth)]
+    return ring
+
+
+def spiral(at: Point, size_m: float, corners: int) -> Ring:
+    """A band of three turns."""
+    there, wide = [], math.cos(math.radians(at[0]))
+    for away_m in (1.0, 0.93):
+        for k in range(corners):
+            course = 6.0 * math.pi * k / corners
+            away = away_m * size_m * (0.1 + 0.9 * k / corners) / M_PER_DEG
+            there.append((at[0] + away * math.cos(course), at[1] + away * math.sin(course) / wide))
+    return there[:corners] + there[corners:][::-1]
+
+
+def tile_ends(dice: random.Random, frame: Sequence[float], count: int) -> list[Point]:
+    """Points on the lines on which a frame (`geo.tiles`) is halved, and where two of them meet."""
+    points = []
+    for k in range(count):
+        depth = 1 << dice.randrange(1, 9)
+        y, x = dice.randrange(depth + 1) / depth, dice.randrange(depth + 1) / depth
+        if k % 3:
+            y, x = (y, dice.random()) if k % 3 == 1 else (dice.random(), x)
+        lat, lng = frame[0] + y / frame[2], frame[1] + x / frame[3]
+        points.append((min(90.0, max(-90.0, lat)), _wrapped(lng)))
+    return points

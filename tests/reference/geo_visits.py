@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from geo.index import Fence
+from geo.compiling import Fence
 from geo.records import RULES, Kind, Reason
 from tests.reference.geo_polygons import edge_m, radius_m
 

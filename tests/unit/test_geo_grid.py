@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from geo.arrays import Cells, Floats
-from geo.cells import _grid, encode, library_leaves
+from geo.cells import encode, library_leaves, the_grid
 from geo.errors import GeoError
 from geo.grid import encode_with, grid_of
-from geo.leaves import UNKNOWN, _sin_cos, _turned
+from geo.leaves import UNKNOWN, turned
+from geo.sphere import sin_cos
 from tests.reference import geo_places
 from tests.reference.geo_digits import turned_one_by_one
 
@@ -89,7 +90,7 @@ def test_arrays_of_any_layout_are_taken() -> None:
 def test_the_library_is_hardly_ever_asked() -> None:
     library = Answers()
     lat, lng = geo_places.anywhere(np.random.default_rng(1), 100_000)
-    encode_with(_grid(), library, lat, lng)
+    encode_with(the_grid(), library, lat, lng)
     assert library.points <= 100
 
 
@@ -113,7 +114,7 @@ def test_where_no_turn_makes_the_digits_the_librarys_it_is_asked() -> None:
 
     grid = grid_of(strange, corners())
     more = int(np.count_nonzero((grid.kinds & np.uint64(7)) == UNKNOWN))
-    assert more > int(np.count_nonzero((_grid().kinds & np.uint64(7)) == UNKNOWN))
+    assert more > int(np.count_nonzero((the_grid().kinds & np.uint64(7)) == UNKNOWN))
     lat, lng = geo_places.anywhere(np.random.default_rng(2), 20_000)
     assert encode_with(grid, strange, lat, lng).tolist() == strange(lat, lng).tolist()
 
@@ -121,7 +122,7 @@ def test_where_no_turn_makes_the_digits_the_librarys_it_is_asked() -> None:
 def test_sines_and_cosines_are_good_to_the_last_digits() -> None:
     degrees = np.concatenate([np.linspace(-180.0, 180.0, 3601), [5e-324, -1e-310, -0.0, 1e-9]])
     for deg in degrees.tolist():
-        sine, cosine = _sin_cos(deg)
+        sine, cosine = sin_cos(deg)
         assert abs(sine - math.sin(math.radians(deg))) < 2e-15
         assert abs(cosine - math.cos(math.radians(deg))) < 2e-15
 
@@ -130,4 +131,4 @@ def test_sines_and_cosines_are_good_to_the_last_digits() -> None:
 def test_digits_turn_as_one_by_one(sixths: int) -> None:
     random = np.random.default_rng(sixths)
     for digits in [0, *random.integers(0, 7, (200, 11)) @ 8 ** np.arange(11)]:
-        assert _turned(np.uint64(digits), np.uint64(sixths)) == turned_one_by_one(int(digits), sixths)
+        assert turned(np.uint64(digits), np.uint64(sixths)) == turned_one_by_one(int(digits), sixths)

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geo.cells import the_grid
+from geo.compiling import compiled
 from geo.errors import FenceError
 from geo.fence import Circle
 from geo.geojson import polygon_of
 from geo.index import FenceIndex
+from geo.lattice import most
+from geo.laying import level
 from geo.match import match
 from geo.polygon import Polygon, polygon
+from geo.polygon_cover import CELLS_MAX, TRIED_MAX, finest
 from geo.presence import Presence
 from geo.transitions import PING, Kind, advance
+from geo.units import EARTH_RADIUS_M
 from tests.reference.geo_ground import moved
 
 TOWN = (60.17, 24.94)
@@ -135,10 +141,28 @@ def test_a_seam_is_no_edge() -> None:
     assert pairs.edge_m[0] <= -1_111.0
 
 
-def test_a_great_fence_has_coarse_inner_cells_and_a_bound_on_cells() -> None:
+def test_a_great_fence_has_inner_cells() -> None:
     index = FenceIndex.build([polygon(1, _round((50.0, 10.0), 0.4, 10_000))])
-    assert len(index.posting) < 2_000
-    assert (index.rim < 0).any()
+    assert (index.posting < 0).any() and (index.posting >= 0).any()
+
+
+def _street(long_m: float, wide_m: float) -> Polygon:
+    ends = [(0.0, 0.0), (wide_m, -wide_m), (long_m + wide_m, long_m - wide_m), (long_m, long_m)]
+    return polygon(1, [moved(*TOWN, *end) for end in ends])
+
+
+def test_the_cells_of_a_long_narrow_fence_are_bounded() -> None:
+    """Cells fit for its area would be hundreds along it."""
+    index = FenceIndex.build([_street(8_000.0, 4.0)])
+    assert 10 < len(index.posting) <= CELLS_MAX
+    assert index.upper[0] < level(index.radius_m[0])
+
+
+def test_the_work_for_a_long_narrow_fence_is_bounded_before_it_starts() -> None:
+    around = compiled([_street(200_000.0, 2.0)], map, None).around
+    faces, (radius_m, reach_m) = the_grid().faces, around[0, 2:].tolist()
+    reach = reach_m / EARTH_RADIUS_M
+    assert most(faces, reach, finest(faces, around[0])) <= TRIED_MAX < most(faces, reach, level(radius_m))
 
 
 def test_a_memory_mapped_index_of_both_kinds_is_the_same(tmp_path: Path) -> None:
