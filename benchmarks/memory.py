@@ -27,8 +27,8 @@ ROUND_S = 120.0
 
 
 class Held(msgspec.Struct, frozen=True):
-    """Bytes of all customers: arrays of presence and caps, and what the process grew by with all 16 states (consents
-    and purchases' heads included); *visits* are open.
+    """Bytes of all customers: arrays of presence, its index and caps, and what the process grew by with all 16 states
+    (consents and purchases' heads included); *visits* are open.
     """
 
     arrays: int
@@ -45,8 +45,8 @@ async def bench(plan: Plan) -> list[Row]:
     resident = sorted(one.resident for one in rounds)[len(rounds) // 2] / customers
     note = (
         f"{customers} customers in {PARTITIONS} states, all with a position, {rounds[0].visits / customers:.2f} open "
-        f"visits and {plan.count('notes')} cap notes each: {arrays:.0f} bytes in arrays of presence and caps, "
-        f"{resident:.0f} in resident memory with the rest of the states"
+        f"visits and {plan.count('notes')} cap notes each: {arrays:.0f} bytes in arrays of presence, the index of "
+        f"last positions and caps, {resident:.0f} in resident memory with the rest of the states"
     )
     return [row(plan.bar("bytes_a_customer"), larger, note)]
 
@@ -79,7 +79,7 @@ def fill(plan: Plan) -> Held:
     states = [_state(p, index, pings[p], plan.count("notes")) for p in range(PARTITIONS)]
     gc.collect()
     return Held(
-        arrays=sum(state.presence.nbytes + state.caps.nbytes for state in states),
+        arrays=sum(state.presence.nbytes + state.pings.nbytes + state.caps.nbytes for state in states),
         resident=_resident_bytes() - before,
         visits=sum(len(state.presence.slots(0, rows)) for state in states),
     )
@@ -102,6 +102,7 @@ def _state(p: int, index: FenceIndex, pings: np.ndarray, notes: int) -> State:
     state = State(p)
     state.reserve(len(pings))
     advance(state.presence, index, pings)
+    state.pings.follow(pings["row"])
     for note in range(notes):
         for one in range(len(pings)):
             state.caps.note(one, note + 1, 1_700_000_000_000)

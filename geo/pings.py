@@ -54,7 +54,7 @@ class PingIndex:
     """Mutable; one writer. 22 to 28 bytes for each row there is place for; 42 a row at most, as it grows by half."""
 
     def __init__(self, presence: Presence) -> None:
-        self._presence = presence
+        self.presence = presence
         self.rebuild()
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class PingIndex:
     def rebuild(self) -> None:
         """Read everybody's position anew, in one pass."""
         self._chains, self._live = chains_for(0), 0
-        self.follow(np.arange(self._presence.rows, dtype=np.int32))
+        self.follow(np.arange(self.presence.rows, dtype=np.int32))
 
     def follow(self, rows: Ints) -> None:
         """Put i4[n] rows, in any order, repeats allowed, where presence has them now; those without a position are
@@ -81,10 +81,10 @@ class PingIndex:
         if not rows.size:
             return
         for row in (int(rows.min()), int(rows.max())):
-            if not 0 <= row < self._presence.rows:
-                raise QueryError(f"row {row} is not among the {self._presence.rows} rows of presence")
-        self._reserve(self._presence.rows)
-        self._live += follow_all(self._chains, self._presence.customers, rows)
+            if not 0 <= row < self.presence.rows:
+                raise QueryError(f"row {row} is not among the {self.presence.rows} rows of presence")
+        self._reserve(self.presence.rows)
+        self._live += follow_all(self._chains, self.presence.customers, rows)
 
     def remove(self, row: int) -> None:
         """Take one row out; nothing happens if it is not in."""
@@ -119,7 +119,7 @@ class PingIndex:
             raise QueryError(f"counts from {k} customers on are not told: at least {K_LEAST}")
         if not 0 <= res <= LEAF_RES:
             raise QueryError(f"resolution {res} is not in 0..{LEAF_RES}")
-        known = self._presence.customers[np.flatnonzero(self._chains.links["box"] != NO_BOX)]
+        known = self.presence.customers[np.flatnonzero(self._chains.links["box"] != NO_BOX)]
         cell, count = np.unique(parent(encode(known["lat"], known["lng"]), res), return_counts=True)
         told = count >= k
         return Density(cell[told], count[told].astype(np.int32))
@@ -135,7 +135,7 @@ class PingIndex:
         return self._within(lat, lng, math.inf)
 
     def _within(self, lat: float, lng: float, radius_m: float) -> Found:
-        return within(self._chains, self._presence.customers, float(lat), float(lng), float(radius_m))
+        return within(self._chains, self.presence.customers, float(lat), float(lng), float(radius_m))
 
     def _reserve(self, rows: int) -> None:
         """Make place for rows 0..rows-1; grows by half, never shrinks."""

@@ -18,6 +18,8 @@ class Kind(IntEnum):
     ENTER = 1
     EXIT = 2
     DWELL = 3
+    START = 4
+    """A campaign began while the visit was open, and this is the first fix since that agrees with it."""
 
 
 class Reason(IntEnum):
@@ -54,8 +56,9 @@ TRANSITION: Final = np.dtype(
 )
 """`ping`: place in the batch, -1 when no ping caused it. `fence`: position in the index. `since_ms`: start of
 the visit, which names it together with row and fence. `at_ms`: of an enter and an exit(left) the ping's time,
-of a dwell the moment the threshold was reached (since + dwell, however late it was noticed), of other exits
-see there. `dwell_s`: the threshold of a dwell, else 0."""
+of a dwell the moment the threshold was reached (since + dwell, however late it was noticed), of a start the last
+fix that agreed with the visit before, of other exits see there. `dwell_s`: the threshold of a dwell, of a start
+the visit's `dwelt_s`, else 0."""
 
 CUSTOMER: Final = np.dtype(
     [

@@ -29,8 +29,9 @@ from geo.records import (
     Reason,
     Rules,
 )
+from geo.starts import NO_STARTS, Starts
 from geo.sweeps import edited_dwells, pass_time, remap
-from geo.turns import leaves_astir, take
+from geo.turns import How, leaves_astir, take
 from geo.visits import longer
 
 __all__ = [
@@ -51,7 +52,7 @@ class Advance(NamedTuple):
     """What a batch of n pings did; n = accepted + duplicate + late + invalid."""
 
     transitions: Records
-    """TRANSITION[m], in order of `ping`; of one ping exits, dwells, enters, each by fence."""
+    """TRANSITION[m], in order of `ping`; of one ping exits and starts, dwells, enters, each by fence."""
     accepted: int
     duplicate: int
     """At the customer's watermark exactly."""
@@ -63,9 +64,11 @@ class Advance(NamedTuple):
     """Position not `valid`, or time outside [0, AT_MS_END)."""
 
 
-def advance(presence: Presence, index: FenceIndex, pings: Records, rules: Rules = RULES) -> Advance:
+def advance(
+    presence: Presence, index: FenceIndex, pings: Records, rules: Rules = RULES, starts: Starts = NO_STARTS
+) -> Advance:
     """Judge PING[n] against the index. *presence* grows to the largest row; raises `GeoError`, unchanged, on
-    a negative row.
+    a negative row. *starts* names fences of the index by position.
     """
     if not len(pings):
         return Advance(frozen(np.empty(0, TRANSITION), TRANSITION), 0, 0, 0, 0, 0)
@@ -75,7 +78,7 @@ def advance(presence: Presence, index: FenceIndex, pings: Records, rules: Rules 
     presence.reserve(int(pings["row"].max()) + 1)
     cells, work, done = np.empty(len(pings), np.uint64), presence.work(len(pings)), 0
     leaves_astir(work.customers, pings, the_grid(), cells)
-    while (done := take(work, index.kernel_view, pings, cells, rules, done)) < len(pings):
+    while (done := take(work, index.kernel_view, pings, cells, How(rules, starts), done)) < len(pings):
         if cells[done] > ASK:
             work = longer(work)
         else:

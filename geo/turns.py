@@ -1,6 +1,8 @@
-"""One ping after the other: admit, depart, dwell, arrive. Kernels only."""
+"""One ping after the other: admit, depart or confirm, dwell, arrive. Kernels only."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +32,7 @@ from geo.records import (
     Work,
 )
 from geo.safe import clear_m, covers, keep, walked
+from geo.starts import Starts, awaits, confirm
 from geo.table import KEY, settled, slot_of
 from geo.tiles import Tiles, held
 from geo.units import AT_MS_END
@@ -38,8 +41,15 @@ from geo.visits import end_visit, open_visit, write
 _ENTER, _LEFT, _TIMEOUT = constant(Kind.ENTER), constant(Reason.LEFT), constant(Reason.TIMEOUT)
 
 
+class How(NamedTuple):
+    """What fixes are judged by, beside the fences."""
+
+    rules: Rules
+    starts: Starts
+
+
 @kernel
-def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Rules, start: int) -> int:
+def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, how: How, start: int) -> int:
     """Take PING[n] in the order of the array, from *start* on. n, or the ping before which it stopped: its leaf must be
     asked of the library (*cells* has `ASK` or 0), or *work* has no room for what it may bring.
     """
@@ -49,8 +59,8 @@ def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, rules: Ru
         fate = _fate(ping, customer["at_ms"])
         if fate == ACCEPTED:
             safe = covers(customer, ping["lat"], ping["lng"])
-            safe = safe and _stays(work.visits, index.dwells, customer, ping, rules)
-            if not safe and (cells[i] <= ASK or not _turn(work, index, (i, ping, cells[i]), rules)):
+            safe = safe and _stays(work.visits, index.dwells, customer, ping, how)
+            if not safe and (cells[i] <= ASK or not _turn(work, index, (i, ping, cells[i]), how)):
                 return i
             customer["lat"], customer["lng"] = ping["lat"], ping["lng"]
             customer["at_ms"], customer["accuracy_m"] = ping["at_ms"], ping["accuracy_m"]
@@ -77,15 +87,15 @@ def leaves_astir(customers: Records, pings: Records, grid: Grid, cells: Cells) -
 
 
 @kernel
-def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, rules: Rules) -> bool:
+def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, how: How) -> bool:
     """Confirm the visits of a customer within the safe region; False, nothing done, if there is more to do."""
     slot = customer["head"]
     if slot == NOBODY:
         return True
-    if ping["at_ms"] - customer["at_ms"] > rules.silent_ms:
+    if ping["at_ms"] - customer["at_ms"] > how.rules.silent_ms:
         return False
     while slot != NOBODY:
-        if ripe(dwells, visits[slot], ping["at_ms"]):
+        if ripe(dwells, visits[slot], ping["at_ms"]) or awaits(visits[slot], how.starts):
             return False
         slot = visits[slot]["next"]
     slot = customer["head"]
@@ -96,7 +106,7 @@ def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, ru
 
 
 @kernel
-def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64], rules: Rules) -> bool:
+def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64], how: How) -> bool:
     """One customer's turn; which: place of the ping, the ping, its leaf. False, nothing done, if *work* lacks room."""
     i, ping, cell = which
     customer = work.customers[ping["row"]]
@@ -108,11 +118,11 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     if len(found) or head != NOBODY:
         if not _roomy(work, index.dwells, head, len(found)):
             return False
-        fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], rules), ping["at_ms"])
+        fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], how.rules), ping["at_ms"])
         if head != NOBODY:
-            _depart(work, index, fix, found, rules)
-            _dwell(work, index.dwells, fix, rules)
-        _arrive(work, fix, found, rules, customer["at_ms"] == NEVER)
+            _depart(work, index, fix, found, how)
+            _dwell(work, index.dwells, fix, how.rules)
+        _arrive(work, fix, found, how.rules, customer["at_ms"] == NEVER)
     safe_m = 0.0
     if walked(customer, ping["lat"], ping["lng"]) and _is_in(work.visits, customer["head"], found):
         safe_m = clear_m(index.near, index.lookup.centre, index.outlines, cell, here)
@@ -217,7 +227,7 @@ def _sort(found: Ints, count: int) -> None:
 
 
 @kernel
-def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, rules: Rules) -> None:
+def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, how: How) -> None:
     """End the visits that fell silent before this fix or that it leaves; confirm those it agrees with.
 
     found: the fences that contain the fix, ascending, like the visits; of those no distance is asked.
@@ -230,13 +240,13 @@ def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, rules: Rules)
             at += 1
         inside = at < len(found) and found[at] == visit["fence"]
         edge = 0.0 if inside else edge_m(index, visit["fence"], fix.here)
-        if fix.at_ms - last_ms > rules.silent_ms:
+        if fix.at_ms - last_ms > how.rules.silent_ms:
             end_visit(work, slot, after, _TIMEOUT, fix.ping, last_ms)
-        elif departs(edge, radius_m, fix.accuracy_m, rules):
+        elif departs(edge, radius_m, fix.accuracy_m, how.rules):
             end_visit(work, slot, after, _LEFT, fix.ping, fix.at_ms)
         else:
-            if confirms(edge, radius_m, rules):
-                visit["last_ms"] = fix.at_ms
+            if confirms(edge, radius_m, how.rules):
+                confirm(work, slot, fix.ping, fix.at_ms, how.starts)
             after = slot
         slot = following
 

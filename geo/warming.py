@@ -13,6 +13,7 @@ from geo.pings import PingIndex
 from geo.polygon import polygon
 from geo.presence import Presence
 from geo.sphere import pair_distance_m
+from geo.starting import appeared, arrive
 from geo.transitions import PING, advance, switch, tick
 
 
@@ -27,6 +28,7 @@ def warm() -> None:
     switch(presence, index, index, 60_000)
     unpack(presence, index, 0, pack(presence, index, 0))
     pings = PingIndex(presence)
+    arrive(pings, index, appeared(FenceIndex.empty(), index), 0)
     pings.inside(Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0))
     pings.nearest(0.0, 0.0, 1)
     presence.forget(0)

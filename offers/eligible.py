@@ -64,7 +64,8 @@ class Moment:
 
 
 def candidates(snapshot: Snapshot, triggers: Sequence[Trigger]) -> Iterator[Candidate]:
-    """Campaigns of the triggers' fences that wait for just such a trigger; of a dwell, for that very threshold."""
+    """Campaigns of the triggers' fences that wait for just such a trigger; of a dwell, for that very threshold;
+    of a start, those that began."""
     postings = snapshot.postings
     for trigger in triggers:
         fence = trigger.fence
@@ -72,8 +73,17 @@ def candidates(snapshot: Snapshot, triggers: Sequence[Trigger]) -> Iterator[Cand
         distance_m = max(0.0, snapshot.fences.radius_m.item(fence) + trigger.edge_m)
         for m in range(postings.ptr.item(fence), postings.ptr.item(fence + 1)):
             campaign = snapshot.campaigns[postings.campaign.item(m)]
-            if campaign.trigger == trigger.kind and (trigger.kind != "dwell" or campaign.dwell_s == trigger.dwell_s):
+            if _waits(campaign, trigger):
                 yield Candidate(campaign, trigger, store, postings.schedule.item(m), hours, distance_m)
+
+
+def _waits(campaign: LiveCampaign, trigger: Trigger) -> bool:
+    """Whether the campaign waits for just such a trigger. At its own start it meets who has entered already, and who
+    has dwelt for as long as it asks; who has not yet will come due."""
+    if trigger.kind == "start":
+        met = campaign.trigger == "enter" or (campaign.trigger == "dwell" and campaign.dwell_s <= trigger.dwell_s)
+        return met and campaign.id in trigger.started
+    return campaign.trigger == trigger.kind and (trigger.kind != "dwell" or campaign.dwell_s == trigger.dwell_s)
 
 
 def reason(candidate: Candidate, moment: Moment) -> Reason | None:
@@ -83,7 +93,7 @@ def reason(candidate: Candidate, moment: Moment) -> Reason | None:
         or (moment.searching if candidate.trigger.kind == "search" else moment.arriving)
         or _by_place(candidate, moment)
         or _by_history(candidate.campaign, moment)
-        or _by_stock(candidate.campaign, moment)
+        or _by_stock(candidate, moment)
     )
 
 
@@ -131,9 +141,12 @@ def _by_history(campaign: LiveCampaign, moment: Moment) -> Reason | None:
     return Reason.NOT_IN_AUDIENCE
 
 
-def _by_stock(campaign: LiveCampaign, moment: Moment) -> Reason | None:
+def _by_stock(candidate: Candidate, moment: Moment) -> Reason | None:
     """What the customer has had and what the campaign has left."""
-    standing = moment.standing
+    campaign, trigger, standing = candidate.campaign, candidate.trigger, moment.standing
+    # A visit gets one coupon of a campaign at most, also of one that was paused meanwhile and began again.
+    if trigger.kind == "start" and standing.caps.count(standing.row, campaign.id, trigger.since_ms - 1):
+        return Reason.CAP_REACHED
     had = standing.caps.count(standing.row, campaign.id, moment.now_ms - campaign.cap_ms)
     if had >= campaign.cap_coupons:
         return Reason.CAP_REACHED

@@ -30,14 +30,18 @@ class Search:
 class Trigger(Struct, frozen=True):
     """What an event means for one fence."""
 
-    kind: Literal["enter", "dwell", "search"]
+    kind: Literal["enter", "dwell", "search", "start"]
     fence: int
     """Place in the snapshot's fences."""
     dwell_s: int = 0
-    """The threshold that was reached, of a dwell."""
+    """The threshold that was reached, of a dwell; how much of the visit has passed by thresholds, of a start."""
     search: Search | None = None
     edge_m: float = 0.0
     """Signed distance to the fence's edge at the event, negative inside; 0 where it is not known."""
+    started: frozenset[int] = frozenset()
+    """Campaigns that the visit has not met before, of a start."""
+    since_ms: int = 0
+    """When the visit began, of a start."""
 
 
 class Standing(Struct, frozen=True):

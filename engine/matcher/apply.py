@@ -23,7 +23,7 @@ def replay_fact(state: State, fact: Fact) -> None:
     """What a fact that is part of the committed state did to presence, which is not: the tables know only the newest
     consent, but a withdrawal in between ended every visit, whatever was allowed again later."""
     if fact.kind == "forget" or (fact.kind == "consent" and not int(fact.payload["consents"]) & LOCATION):
-        state.presence.forget(_row(state, fact.payload))
+        state.forget(_row(state, fact.payload))
 
 
 def _row(state: State, payload: dict[str, Any]) -> int:
@@ -37,7 +37,7 @@ def _consent(state: State, _: StepResult, payload: dict[str, Any]) -> None:
     row, consents = _row(state, payload), int(payload["consents"])
     state.consents[row] = consents
     if not consents & LOCATION:
-        state.presence.forget(row)
+        state.forget(row)
     if not consents & HISTORY:
         state.history.forget(row)
 
@@ -69,7 +69,7 @@ def _stop(state: State, _: StepResult, payload: dict[str, Any]) -> None:
 def _forget(state: State, _: StepResult, payload: dict[str, Any]) -> None:
     row = _row(state, payload)
     state.consents[row] = 0
-    state.presence.forget(row)
+    state.forget(row)
     state.history.forget(row)
     state.caps.forget(row)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: dirty chunks of presence into Valkey, then a head that names the position they stand for.
+"""Checkpoints: dirty chunks of presence, and what began lately, into Valkey, then a head naming their position.
 
 Only what PostgreSQL has committed is checkpointed, so everything behind the head can be replayed without deciding.
 """
@@ -14,6 +14,9 @@ from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_ke
 from engine.log.valkey import owned
 from engine.matcher.state import State
 from geo.checkpoint import pack, unpack
+
+BEGUN = b"begun"
+"""In place of a chunk's number: the campaigns that began lately."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,15 @@ class Checkpoints:
         return Head(int(head[b"position"]), head[b"log_epoch"].decode(), int(head[b"revision"]))
 
     async def load(self, state: State) -> None:
-        """Put the checkpointed presence into *state*, whose snapshot is the head's."""
+        """Put the checkpointed presence, and what began lately, into *state*, whose snapshot is the head's."""
         chunks = await self._bytes(checkpoint_key(state.p))
+        begun = chunks.pop(BEGUN, None)
         for number, content in chunks.items():
             unpack(state.presence, state.snapshot.fences, int(number), content)
         state.presence.take_dirty()
+        state.pings.rebuild()
+        if begun is not None:
+            state.begun.unpack(begun, state.snapshot)
 
     async def save(self, state: State, epoch: int, log_epoch: str) -> None:
         """Put aside what changed since the last save; then, in one step, make it part of the checkpoint, move the head
@@ -55,11 +62,14 @@ class Checkpoints:
 
         Zombie: a later owner has claimed the partition; nothing of ours counts."""
         p = state.p
-        dirty = state.presence.take_dirty()
+        dirty, begun = state.presence.take_dirty(), state.begun.dirty
+        state.begun.dirty = False
         try:
             for number in dirty:
                 content = pack(state.presence, state.snapshot.fences, number)
                 await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, number, content])
+            if begun:
+                await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, BEGUN, state.begun.pack()])
             trim_below = entry_id(state.position + 1)
             await self._call(
                 "candlemaker_checkpoint",
@@ -68,6 +78,7 @@ class Checkpoints:
             )
         except BaseException:
             state.presence.dirty[dirty] = True
+            state.begun.dirty = state.begun.dirty or begun
             raise
 
     async def _bytes(self, key: str) -> dict[bytes, bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -30,6 +30,7 @@ from engine.matcher.snapshots import Snapshots
 from engine.matcher.step import step
 from engine.postgres.pool import LOST
 from engine.settings import Settings
+from offers.snapshot import Snapshot
 
 log = structlog.get_logger()
 
@@ -144,15 +145,24 @@ class Cycle:
         found = await self._stream.read(after, count=PAGE, block_ms=BLOCK_MS)
         with _STEP.time():
             for nth, (p, entries) in enumerate(found.items()):
+                snapshots = await self._known(p, entries)
                 owned = self.owned.get(p)
                 if owned is not None and p not in self._still and owned.state.position == after[p]:
-                    self._step(owned, entries)
+                    self._step(owned, entries, snapshots)
                 if nth % BREATH == BREATH - 1:
                     await asyncio.sleep(0)  # a commit under way has answers to read
 
-    def _step(self, owned: Owned, entries: Sequence[Entry]) -> None:
+    async def _known(self, p: int, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
+        """The snapshots for a step; behind a takeover entries may name some that this process has not loaded yet."""
+        try:
+            return await self._snapshots.known(entries)
+        except (*LOST, TimeoutError, asyncpg.PostgresError) as error:
+            self.drop({p}, f"no snapshots: {type(error).__name__}")
+            return {}
+
+    def _step(self, owned: Owned, entries: Sequence[Entry], snapshots: Mapping[int, Snapshot]) -> None:
         into = self._found[owned.state.p]
-        step(owned.state, entries, self._snapshots.loaded, event_age_ms=self._event_age_ms, into=into)
+        step(owned.state, entries, snapshots, event_age_ms=self._event_age_ms, into=into)
         _MATCHED.inc(len(entries))
 
     async def settle(self) -> None:

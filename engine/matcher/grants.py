@@ -7,28 +7,62 @@ of what they do not spend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import asyncpg
 
+from engine.matcher.begun import began, places
+from engine.matcher.state import State
 from engine.postgres import queries
+from geo.fence import RADIUS_MAX_M, Circle
 from offers.budget import Blocks
+from offers.snapshot import Snapshot
+
+NO_NEEDS: Mapping[int, int] = MappingProxyType({})
 
 
-async def lease(pool: asyncpg.Pool, p: int, campaigns: Iterable[int], *, starving: bool) -> int:
-    """Lease a block of each campaign for the partition; answer how many got one."""
+QUESTIONS = 256
+"""Fences around which customers are counted one by one; beyond, everybody is taken to be around."""
+
+
+async def lease(
+    pool: asyncpg.Pool, p: int, campaigns: Iterable[int], *, starving: bool, needs: Mapping[int, int] = NO_NEEDS
+) -> int:
+    """Lease a block of each campaign for the partition, larger where *needs* says so; answer how many got one."""
     wanted = sorted(campaigns)
     if not wanted:
         return 0
     async with pool.acquire() as connection, connection.transaction():
         got = [
             (row["campaign"], row["n"])
-            async for row in queries.matcher.grant_blocks(connection, p=p, campaigns=wanted, starving=starving)
+            async for row in queries.matcher.grant_blocks(
+                connection, p=p, campaigns=wanted, needs=[needs.get(c, 0) for c in wanted], starving=starving
+            )
         ]
         for campaign, coupons in got:
             payload = {"campaign": campaign, "coupons": coupons}
             await queries.matcher.append_fact(connection, p=p, kind="grant", payload=payload)
     return len(got)
+
+
+def needed(state: State, new: Snapshot) -> dict[int, int]:
+    """Campaign that *new* begins here → coupons for who is around its fences now, less what is left of its block.
+
+    They are all met at the switch, and nobody waits for a coupon that is leased a moment later.
+    """
+    started = began(state.snapshot, new)
+    fence, campaign = places(new, started)
+    reach_m = new.fences.reach_m[fence]
+    if len(fence) > QUESTIONS or reach_m.max(initial=0.0) > RADIUS_MAX_M:
+        around = Counter(dict.fromkeys(started, len(state.pings)))
+    else:
+        around = Counter()
+        for f, at, radius_m in zip(fence.tolist(), campaign.tolist(), reach_m.tolist(), strict=True):
+            circle = Circle(0, new.fences.lat.item(f), new.fences.lng.item(f), radius_m)
+            around[new.campaigns[at].id] += len(state.pings.inside(circle))
+    return {c: n - state.blocks.left(c) for c, n in around.items() if n > state.blocks.left(c)}
 
 
 def to_return(blocks: Blocks, starving: Iterable[int]) -> dict[int, int]:

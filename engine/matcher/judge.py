@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import numpy as np
-
 from engine.log.entries import Entry
 from engine.log.keys import number_of
 from engine.matcher.decision import Decision, StepResult, derived
 from engine.matcher.state import State
-from geo import cells
 from offers.decide import Choice, Held, Standing, Trigger, decide
 from offers.reasons import Reason
 
@@ -22,7 +19,8 @@ LOW_WATER = 128
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one customer: the entry it came with, the phone's time, what names it, and where.
+    """One thing that happened to one customer: the entry it came with, the phone's time, what names it, and
+    where.
 
     *key* is unique among a customer's events and the same however often the event is delivered."""
 
@@ -30,7 +28,8 @@ class Event:
     row: int
     at_ms: int
     key: tuple[object, ...]
-    place: tuple[float, float]
+    cell: int
+    """Where, as coarse as it may be stored."""
     initial: bool
 
     def __repr__(self) -> str:  # no position in logs and tracebacks
@@ -79,7 +78,6 @@ def _issue(
     state.blocks.spend(campaign.id)
     if state.blocks.left(campaign.id) < max(1, campaign.budget_coupons // LOW_WATER):
         result.low.add(campaign.id)
-    lat, lng = event.place
     decision = Decision(
         id=derived("decision", number, *event.key),
         number=number,
@@ -89,7 +87,7 @@ def _issue(
         occasion=occasion,
         campaign=campaign,
         store=choice.store,
-        cell=int(cells.coarse(np.array([lat]), np.array([lng]))[0]),
+        cell=event.cell,
         event_at_ms=event.at_ms,
         logged_ms=log_ms,
         terms=choice.terms,

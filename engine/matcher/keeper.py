@@ -18,7 +18,7 @@ from engine.log.keys import PARTITIONS
 from engine.log.stream import Log, OwnEntry
 from engine.log.valkey import RedisError
 from engine.matcher.cycle import Cycle
-from engine.matcher.grants import lease, to_return
+from engine.matcher.grants import lease, needed, to_return
 from engine.matcher.ownership import Ownership
 from engine.matcher.recover import Owned, Recovery
 from engine.matcher.retention import CLEAN_EVERY_S, clean
@@ -170,10 +170,11 @@ class Keeper:
         await self._feed_starved()
 
     async def _lease_new(self, owned: Owned, revision: int) -> None:
-        """A first block of every campaign the snapshot brings."""
-        known = owned.state.blocks.campaigns()
-        new = [c.id for c in self._snapshots.loaded[revision].campaigns if c.id not in known]
-        await lease(self._pool, owned.state.p, new, starving=False)
+        """A first block of every campaign the snapshot brings, and enough for those whom its starts will meet."""
+        known, new = owned.state.blocks.campaigns(), self._snapshots.loaded[revision]
+        needs = needed(owned.state, new)
+        unknown = {c.id for c in new.campaigns if c.id not in known}
+        await lease(self._pool, owned.state.p, unknown | needs.keys(), starving=False, needs=needs)
 
     async def _feed_starved(self) -> None:
         """More for blocks that run low; from those who do not spend, when the budget has no more."""

@@ -7,15 +7,12 @@ presence only. What rests on facts (consents, caps, budget, history) is read fro
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
 import structlog
 
-from engine.clock import Clock
 from engine.errors import Zombie
-from engine.log.entries import Entry, Switch
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
 from engine.matcher.checkpoint import Checkpoints, Head
@@ -24,6 +21,7 @@ from engine.matcher.snapshots import Snapshots
 from engine.matcher.state import LOCATION, State
 from engine.matcher.step import step
 from engine.postgres import queries
+from engine.settings import Settings
 
 log = structlog.get_logger()
 
@@ -48,13 +46,13 @@ class Recovery:
     """Turns a partition whose lock we hold into an `Owned` one."""
 
     def __init__(
-        self, pool: asyncpg.Pool, stream: Log, checkpoints: Checkpoints, snapshots: Snapshots, clock: Clock
+        self, pool: asyncpg.Pool, stream: Log, checkpoints: Checkpoints, snapshots: Snapshots, settings: Settings
     ) -> None:
         self._pool = pool
         self._stream = stream
         self._checkpoints = checkpoints
         self._snapshots = snapshots
-        self._clock = clock
+        self._event_age_ms = settings.event_age_s * 1000
 
     async def take_over(self, p: int) -> Owned:
         """Raise the epoch, shut earlier owners out of the checkpoint, rebuild the state."""
@@ -70,6 +68,8 @@ class Recovery:
         reset_at = row["reset_at"]
         state.reset_until_ms = int(reset_at.timestamp() * 1000) + AFTER_RESET_MS if reset_at else 0
         await self._presence(state, head, row["position"])
+        if head is None:  # else a successor could not tell which campaigns the log's switches began
+            await self._checkpoints.save(state, epoch, row["log_epoch"])
         log.info("partition.taken", p=p, epoch=epoch, position=row["position"], rows=len(state.consents))
         return Owned(state, epoch, row["log_epoch"], row["position"], state.fact_seq)
 
@@ -127,7 +127,7 @@ class Recovery:
         """Checkpoint, then the entries behind it up to *committed*, without deciding."""
         newest = await self._snapshots.refresh()
         revision = newest
-        if head is not None and await self._snapshots.at(head.revision) is not None:
+        if head is not None and (head.revision == 0 or await self._snapshots.at(head.revision) is not None):
             revision = head.revision
         snapshot = await self._snapshots.at(revision) if revision else None
         if snapshot is not None:
@@ -140,20 +140,14 @@ class Recovery:
             entries = [entry for entry in page.get(state.p, []) if entry.position <= committed]
             if not entries:
                 break
-            await self._know_snapshots(entries)
-            step(state, entries, self._snapshots.loaded, deciding=False)
+            snapshots = await self._snapshots.known(entries)
+            step(state, entries, snapshots, event_age_ms=self._event_age_ms, deciding=False)
         state.position = committed
         _forget_withdrawn(state)
-
-    async def _know_snapshots(self, entries: Sequence[Entry]) -> None:
-        """Load what the switches among *entries* name; one that is gone is passed over by `step`."""
-        for entry in entries:
-            if isinstance(entry.payload, Switch):
-                await self._snapshots.at(entry.payload.revision)
 
 
 def _forget_withdrawn(state: State) -> None:
     """A checkpoint may be older than a withdrawal of consent: who does not consent now is nowhere."""
     for row in range(state.presence.rows):
         if not state.consents[row] & LOCATION and state.presence.position(row) is not None:
-            state.presence.forget(row)
+            state.forget(row)

@@ -45,7 +45,7 @@ async def _run(settings: Settings) -> None:
         stream = Log(writing, offset_ms=settings.clock_offset_ms)
         checkpoints = Checkpoints(writing)
         snapshots = Snapshots(pool, settings.data / "snapshots", clock)
-        recovery = Recovery(pool, stream, checkpoints, snapshots, clock)
+        recovery = Recovery(pool, stream, checkpoints, snapshots, settings)
         cycle = Cycle(pool, Log(reading, offset_ms=settings.clock_offset_ms), writing, snapshots, settings)
         cycle.coupon_key = load_secrets(settings).coupon_key
         keeper = Keeper(pool, stream, recovery, snapshots, cycle, Ownership(settings))

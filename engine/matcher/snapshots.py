@@ -9,6 +9,7 @@ import asyncio
 import mmap
 import os
 import secrets
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 import structlog
 
 from engine.clock import Clock
+from engine.log.entries import Entry, Switch
 from engine.matcher.progress import Progress
 from engine.postgres import queries
 from geo.index import FenceIndex
@@ -89,6 +91,12 @@ class Snapshots:
             except (BrokenSnapshot, FileNotFoundError):
                 return None
         return self.loaded[revision]
+
+    async def known(self, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
+        """What is loaded and what the switches among *entries* name; one that is gone is passed over by `step`."""
+        named = {entry.payload.revision for entry in entries if isinstance(entry.payload, Switch)}
+        found = {revision: await self.at(revision) for revision in named - self.loaded.keys()}
+        return self.loaded | {revision: one for revision, one in found.items() if one is not None}
 
     async def _is_old(self, connection: asyncpg.Connection) -> bool:
         row = await queries.snapshots.latest(connection)

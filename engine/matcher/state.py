@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.matcher.begun import Begun
+from geo.arrays import Records
+from geo.pings import PingIndex
 from geo.presence import Presence
 from offers.budget import Blocks
 from offers.caps import Caps
@@ -34,6 +37,9 @@ class State:
     revision: int = 0
     snapshot: Snapshot = field(default_factory=Snapshot.empty)
     presence: Presence = field(default_factory=Presence)
+    pings: PingIndex = field(init=False)
+    """Who is where now; follows presence."""
+    begun: Begun = field(default_factory=Begun)
     consents: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     caps: Caps = field(default_factory=Caps)
     blocks: Blocks = field(default_factory=Blocks)
@@ -41,6 +47,15 @@ class State:
     stopped: set[int] = field(default_factory=set)
     reset_until_ms: int = 0
     """Until then a first fix inside a fence makes no offer: the log was lost, and with it who was inside."""
+
+    def __post_init__(self) -> None:
+        self.pings = PingIndex(self.presence)
+
+    def forget(self, row: int) -> Records:
+        """Where the customer is and was: `Presence.forget`."""
+        exits = self.presence.forget(row)
+        self.pings.remove(row)
+        return exits
 
     def reserve(self, rows: int) -> None:
         """Make room for rows below *rows*, doubling."""

@@ -6,7 +6,7 @@ The state is consumed: use the one handed in no further. step(a + b) finds what 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from typing import Literal
 from uuid import UUID
@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
+from engine.matcher.begun import began, places
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Event, judge
 from engine.matcher.state import LOCATION, State
+from geo.arrays import Ints, Records
+from geo.cells import coarse
 from geo.match import match
+from geo.starting import appeared, arrive, meet
 from geo.transitions import PING, Kind, advance, switch, tick
 from offers.decide import Search, Trigger
 from offers.snapshot import Snapshot
@@ -86,22 +90,23 @@ class _Step:
         if len(consented) < len(pings):
             self.count("ping.no_consent", len(pings) - len(consented))
             pings = pings[consented]
-        moved = advance(self.state.presence, self.state.snapshot.fences, pings)
+        moved = advance(self.state.presence, self.state.snapshot.fences, pings, starts=self.state.begun.starts)
+        self.state.pings.follow(pings["row"])
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
         self.count("ping.late", moved.late)
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
-        for number, transitions in groupby(moved.transitions, key=lambda t: int(t["ping"])):
-            ping, group = pings[number], list(transitions)
-            entry = entries[bisect_right(ends, int(consented[number]))]
+        cells = _cells(pings[moved.transitions["ping"]])
+        for number, group, cell in _grouped(moved.transitions, "ping", cells):
+            ping, entry = pings[number], entries[bisect_right(ends, int(consented[number]))]
             at_ms = int(ping["at_ms"])
-            place = (float(ping["lat"]), float(ping["lng"]))
-            event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), place, _initial(group))
+            event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), cell, _initial(group))
             self._transitions(event, group)
 
-    def _transitions(self, event: Event, transitions: Sequence[np.void]) -> None:
-        """All transitions of one customer at one event: count them, and judge those that can make an offer.
+    def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
+        """All transitions of one customer at one event: count them, and judge those that can make an offer. *started*:
+        campaigns that begin with this very event.
 
         The event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long
         before, and that makes nothing else of the event stale."""
@@ -110,10 +115,17 @@ class _Step:
             kind = Kind(int(transition["kind"]))
             self.count(f"trigger.{kind.name.lower()}")
             if kind is not Kind.EXIT:
-                trigger = Trigger(_OFFERS[kind], int(transition["fence"]), int(transition["dwell_s"]), None)
+                trigger = self._trigger(kind, transition, started)
                 fence = int(self.state.snapshot.fences.fence[trigger.fence])
                 triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
         self._judge(event, triggers)
+
+    def _trigger(self, kind: Kind, transition: np.void, started: frozenset[int] | None) -> Trigger:
+        fence, dwell_s = int(transition["fence"]), int(transition["dwell_s"])
+        if kind is not Kind.START:
+            return Trigger(_OFFERS[kind], fence, dwell_s)
+        unmet = self.state.begun.unmet(int(transition["at_ms"])) if started is None else started
+        return Trigger("start", fence, dwell_s, started=unmet, since_ms=int(transition["since_ms"]))
 
     def _judge(self, event: Event, triggers: Mapping[Trigger, UUID]) -> None:
         if self.deciding and triggers:
@@ -127,14 +139,11 @@ class _Step:
     def _tick(self, entry: Entry) -> None:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
         found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
-        for row, transitions in groupby(found, key=lambda t: int(t["row"])):
-            position = self.state.presence.position(row)
-            assert position is not None, "a visit without a position"
-            group, key = list(transitions), ("tick", entry.position)
-            self._transitions(Event(entry, row, entry.log_ms, key, position[:2], _initial(group)), group)
+        for row, group, cell in self._by_row(found):
+            self._transitions(Event(entry, row, entry.log_ms, ("tick", entry.position), cell, initial=False), group)
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
-                self.state.presence.forget(int(row))
+                self.state.forget(int(row))
 
     def _search(self, entry: Entry) -> None:
         event = entry.payload
@@ -150,8 +159,8 @@ class _Step:
         wanted = Search(frozenset(event.products), frozenset(event.brands), frozenset(event.categories))
         met = zip(near.fence.tolist(), near.edge_m.tolist(), strict=True)
         triggers = {Trigger("search", fence, 0, wanted, edge_m): event.search for fence, edge_m in met}
-        place = (event.lat, event.lng)
-        self._judge(Event(entry, row, event.at_ms, ("search", event.search), place, False), triggers)
+        cell = int(coarse(np.array([event.lat]), np.array([event.lng]))[0])
+        self._judge(Event(entry, row, event.at_ms, ("search", event.search), cell, initial=False), triggers)
 
     def _facts(self, entry: Entry) -> None:
         facts: list[Fact] = entry.payload  # type: ignore[assignment]  # the codec pairs kind and payload
@@ -168,10 +177,27 @@ class _Step:
         revision = entry.payload.revision
         if revision <= self.state.revision or revision not in self.snapshots:
             return
-        new = self.snapshots[revision]
-        gone = switch(self.state.presence, self.state.snapshot.fences, new.fences, entry.log_ms)
+        old, new = self.state.snapshot, self.snapshots[revision]
+        gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
         self.count("trigger.exit", len(gone))
         self.state.snapshot, self.state.revision = new, revision
+        self._start(entry, began(old, new), appeared(old.fences, new.fences))
+
+    def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> None:
+        """Campaigns and fences that begin meet who is inside by a fix young enough to make an offer. The event is the
+        switch: it has its time, and its name, which another entry for the same revision would share."""
+        state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
+        state.begun.note(started, fresh_from_ms, state.snapshot)
+        stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
+        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
+        found = np.concatenate([stayed, came])
+        for row, group, cell in self._by_row(found[np.argsort(found["row"], kind="stable")]):
+            event = Event(entry, row, entry.log_ms, ("switch", state.revision), cell, initial=False)
+            self._transitions(event, group, started)
+
+    def _by_row(self, found: Records) -> Iterator[tuple[int, list[np.void], int]]:
+        """(row, its transitions, coarse cell of its last fix) for every row of *found*, which stand together."""
+        return _grouped(found, "row", _cells(self.state.presence.customers[found["row"]]))
 
     def _reclaim(self, entry: Entry) -> None:
         assert isinstance(entry.payload, Reclaim)
@@ -187,6 +213,20 @@ class _Step:
 def _initial(transitions: Sequence[np.void]) -> bool:
     """Whether the event was the customer's first fix ever, or since a reset."""
     return any(bool(transition["initial"]) for transition in transitions)
+
+
+def _cells(places: Records) -> list[int]:
+    """The coarse cell of each; all at once, for one alone takes as long as a hundred."""
+    return coarse(places["lat"], places["lng"]).tolist() if len(places) else []
+
+
+def _grouped(found: Records, name: str, cells: Sequence[int]) -> Iterator[tuple[int, list[np.void], int]]:
+    """Transitions of one value of the field *name* each, which stand together, with the cell of their first one."""
+    first = 0
+    for value, transitions in groupby(found, key=lambda t: int(t[name])):
+        group = list(transitions)
+        yield value, group, cells[first]
+        first += len(group)
 
 
 def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.void]:

@@ -54,11 +54,13 @@ ORDER BY u.at, u.id, l.line;
 SELECT id FROM campaign WHERE stopped;
 
 -- name: grant_blocks
--- Lease a 64th of each budget (at least one coupon) to a partition. FOR UPDATE in the order of campaign, so that
--- two owners never wait for each other in a circle; a budget without room is marked starved instead.
+-- Lease a 64th of each budget (at least one coupon) to a partition, or as many as it needs at once, up to the partition's
+-- fair part. FOR UPDATE in the order of campaign, so that two owners never wait for each other in a circle; a budget
+-- without room is marked starved instead.
 WITH room AS (
-    SELECT campaign, least(total - leased, greatest(1, total / 64)) AS n
-    FROM budget WHERE campaign = ANY (:campaigns::bigint[]) ORDER BY campaign FOR UPDATE
+    SELECT campaign, least(total - leased, greatest(1, total / 64, least(asked.need, total / 16))) AS n
+    FROM budget JOIN unnest(:campaigns::bigint[], :needs::integer[]) AS asked (campaign, need) USING (campaign)
+    ORDER BY campaign FOR UPDATE OF budget
 ), leased AS (
     UPDATE budget b SET leased = b.leased + room.n,
         starved_at = CASE WHEN room.n = 0 AND :starving THEN candlemaker_now() ELSE b.starved_at END

@@ -121,7 +121,7 @@ async def owner(settings: Settings, folder: Path) -> AsyncIterator[Owner]:
         stream, snapshots = Log(client, offset_ms=0), Snapshots(pool, folder, Clock())
         cycle = Cycle(pool, stream, client, snapshots, settings)
         cycle.coupon_key = KEY
-        recovery = Recovery(pool, stream, Checkpoints(client), snapshots, Clock())
+        recovery = Recovery(pool, stream, Checkpoints(client), snapshots, settings)
         await snapshots.compile_if_changed()
         writer = LogWriter(client, bound_bytes=settings.log_bytes, group_ms=0.0)
         yield Owner(pool, client, stream, snapshots, recovery, cycle, writer)

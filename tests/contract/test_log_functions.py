@@ -169,18 +169,21 @@ async def test_a_checkpoint_loads_as_it_was_saved_and_trims_the_log(client: Redi
     told.pings([0, 1], "street")
     told.wait(1_000)
     told.pings([0, 1, 2], "one")
-    saved, loaded = state(), State(P, snapshot=SNAPSHOTS[1], revision=1)
+    told.switch(3)
+    saved, loaded = state(), State(P, snapshot=SNAPSHOTS[3], revision=3)
     step(saved, told.entries, SNAPSHOTS)
     last = await append(client)
     saved.position = int(last.split(b"-")[0]) << SEQ_BITS | int(last.split(b"-")[1])
     checkpoints = Checkpoints(client)
     await checkpoints.save(saved, 3, EPOCH)
-    assert await checkpoints.head(P) == Head(saved.position, EPOCH, 1)
+    assert await checkpoints.head(P) == Head(saved.position, EPOCH, 3)
     await checkpoints.load(loaded)
-    for name in ("fixes", "visits"):
+    for name in ("fixes", "visits", "inside", "begun"):
         assert portrait_of_presence(loaded)[name] == portrait(saved)[name]
+    assert loaded.begun.starts.fence.tolist() == saved.begun.starts.fence.tolist() != []
     assert await client.xlen(log_key(P)) == 0
     assert saved.presence.take_dirty() == []
+    assert not saved.begun.dirty and not loaded.begun.dirty
 
 
 def portrait_of_presence(one: State) -> dict[str, object]:
@@ -192,11 +195,13 @@ def portrait_of_presence(one: State) -> dict[str, object]:
 async def test_a_refused_checkpoint_leaves_the_state_dirty(client: Redis, log: Log) -> None:
     told = WrittenLog()
     told.pings([0], "one")
+    told.switch(3)
     zombie = state()
     step(zombie, told.entries, SNAPSHOTS)
     with pytest.raises(Zombie):
         await Checkpoints(client).save(zombie, 2, EPOCH)
     assert zombie.presence.take_dirty() == [0]
+    assert zombie.begun.dirty
 
 
 # ── the API's writer ──

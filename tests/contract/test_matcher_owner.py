@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Zombie
-from engine.log.entries import EntryKind
+from engine.log.entries import EntryKind, Switch
 from engine.log.keys import head_key, log_key, meta_key
 from engine.log.stream import OwnEntry
 from engine.matcher.checkpoint import Checkpoints
@@ -157,7 +157,7 @@ async def test_an_owner_that_was_replaced_cannot_checkpoint(replaced: Pair) -> N
     with pytest.raises(Zombie):
         await Checkpoints(zombie.client).save(old.state, old.epoch, old.log_epoch)
     assert await heir.client.xlen(log_key(P)) == entries, "nothing was trimmed"
-    assert b"position" not in await heir.client.hgetall(head_key(P))
+    assert await heir.client.hget(head_key(P), "position") == b"0", "the first owner's, of the empty log"
 
 
 async def test_every_takeover_raises_the_epoch(pair: Pair) -> None:
@@ -220,6 +220,25 @@ async def test_a_takeover_replays_what_is_committed_but_not_checkpointed(books: 
     await second.pings([0], "one", second.began_ms + 10)
     await catch_up(second)
     assert await books.written() == ONE_COUPON
+
+
+async def test_a_new_owner_takes_every_snapshot_that_the_log_names(books: Books, pair: Pair) -> None:
+    """Not decided yet: a switch that makes campaign 5 live, a ping, and the switch that ends it. Only the last of the
+    snapshots is the newest."""
+    first, second = pair
+    epoch = (await first.take()).log_epoch
+    for state in ("live", "ended"):
+        await first.pool.execute("UPDATE campaign SET state = $1 WHERE id = 5", state)
+        await first.snapshots.compile_if_changed()
+        revision = await first.snapshots.refresh()
+        await first.stream.append([OwnEntry(P, epoch, EntryKind.SWITCH, Switch(revision))])
+        if state == "live":
+            await first.pings([0], "two", first.began_ms)
+    owned = await second.take()
+    assert revision - 1 not in second.snapshots.loaded
+    await second.cycle.turn()
+    assert owned.state.revision == revision
+    assert (await books.written())["decisions"] == [(number(0), 5, "enter")]
 
 
 async def test_a_live_campaign_has_its_block_before_the_first_customer_comes(books: Books, one: Owner) -> None:

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
+from geo.pings import PingIndex
 from geo.presence import Presence
+from geo.starting import appeared, arrive, meet
+from geo.starts import Starts, starts_of
 from geo.transitions import PING, Advance, advance, switch, tick
 from tests.reference.geo_ground import edge_m, moved
 from tests.reference.geo_visits import Ping, Twin
+from tests.reference.geo_visits import appeared as twin_appeared
 
 START_MS = 1_700_000_000_000
 TOWN = (60.17, 24.94)
@@ -38,7 +42,9 @@ acts = st.one_of(
     st.tuples(st.just("pings"), st.lists(moves, max_size=12)),
     st.tuples(st.just("tick"), steps_s),
     st.tuples(st.just("switch"), drawn_fences),
+    st.tuples(st.just("begin"), st.sets(st.integers(1, 9))),
 )
+FRESH_MS = 120_000
 
 
 def _circles(drawn: dict[int, Any]) -> list[Circle]:
@@ -88,20 +94,49 @@ def test_presence_agrees_with_its_slow_twin(drawn: dict[int, Any], script: list[
             assume(_judgements(pings, circles))
             before = twin.counts.copy()
             wanted = [event for number, ping in enumerate(pings) for event in twin.ping(number, Ping(*_values(ping)))]
-            result = advance(presence, index, pings)
+            result = advance(presence, index, pings, starts=_starts(index, twin))
             for name in ("accepted", "duplicate", "late", "uncertain"):
                 assert getattr(result, name) == twin.counts[name] - before[name], name
             got = result.transitions
         elif act == "tick":
             clock_ms += abs(value) * 1000
             wanted, got = twin.tick(clock_ms), tick(presence, index, clock_ms)
-        else:
-            circles = _circles(value)
-            wanted, old, index = twin.switch(circles, clock_ms), index, FenceIndex.build(circles)
+        elif act == "switch":
+            old, earlier, circles = index, circles, _circles(value)
+            wanted, index = twin.switch(circles, clock_ms), FenceIndex.build(circles)
             got = switch(presence, old, index, clock_ms)
+            twin.unmet_before_ms = {}
+            assume(_judgements(_last(presence), circles))
+            new = appeared(old, index)
+            assert set(index.fence[new].tolist()) == twin_appeared(earlier, circles)
+            places = PingIndex(presence)
+            came = arrive(places, index, new, clock_ms - FRESH_MS)
+            assert came.tolist() == twin.arrive(twin_appeared(earlier, circles), clock_ms - FRESH_MS)
+        else:
+            begun = value & {circle.fence for circle in circles}
+            twin.unmet_before_ms |= dict.fromkeys(begun, clock_ms - FRESH_MS)
+            fences = index.position_of(np.array(sorted(begun), np.int64))
+            wanted, got = twin.meet(begun, clock_ms - FRESH_MS), meet(presence, fences, clock_ms - FRESH_MS)
         assert got.tolist() == wanted
         stays = {key: (stay.since_ms, stay.last_ms, stay.dwelt_s) for key, stay in twin.stays.items()}
         assert _state(presence, index) == stays
+
+
+def _starts(index: FenceIndex, twin: Twin) -> Starts:
+    """Each told with an earlier start of the same fence, which does not count."""
+    ids = np.array([*twin.unmet_before_ms] * 2, np.int64)
+    before_ms = np.array([*twin.unmet_before_ms.values()] * 2, np.int64)
+    before_ms[len(twin.unmet_before_ms) :] -= 50_000
+    return starts_of(index.position_of(ids), before_ms)
+
+
+def _last(presence: Presence) -> Pings:
+    """Everybody's last fix."""
+    fixes = [presence.customers[row] for row in ROWS if presence.position(row) is not None]
+    out = np.zeros(len(fixes), PING)
+    for name in ("lat", "lng", "accuracy_m", "at_ms"):
+        out[name] = [fix[name] for fix in fixes]
+    return out
 
 
 def _values(ping: np.void) -> tuple[int, float, float, float, int]:

@@ -13,6 +13,8 @@ from engine.matcher.decision import StepResult
 from engine.matcher.state import State
 from engine.matcher.step import step
 from geo.checkpoint import pack, unpack
+from geo.fence import Circle
+from geo.pings import PingIndex
 from tests.reference.matcher_world import (
     CONSENTS,
     PLACES,
@@ -42,10 +44,27 @@ ACTIONS = st.one_of(
     st.tuples(st.just("grant"), CAMPAIGNS),
     st.tuples(st.just("stop"), CAMPAIGNS),
     st.tuples(st.just("forget"), ROWS),
-    st.tuples(st.just("switch")),
+    *[st.tuples(st.just("switch"), st.sampled_from([2, 3]))] * 2,
     st.tuples(st.just("reclaim"), CAMPAIGNS, st.integers(1, 2)),
 )
-HAPPENINGS = st.lists(st.tuples(WAITS_MS, ACTIONS), min_size=1, max_size=40)
+ANYTHING = st.lists(st.tuples(WAITS_MS, ACTIONS), min_size=1, max_size=40)
+STAYS = st.one_of(
+    *[st.tuples(st.just("pings"), st.lists(ROWS, min_size=1, max_size=4), st.just("one"))] * 4,
+    st.tuples(st.just("pings"), st.lists(ROWS, min_size=1, max_size=4), st.just("two")),
+    *[st.tuples(st.just("switch"), st.sampled_from([2, 3]))] * 2,
+    st.tuples(st.just("tick")),
+    st.tuples(st.just("stale"), ROWS, st.just("one")),
+    st.tuples(st.just("outcome"), st.integers(0, 5)),
+)
+CALM_MS = st.sampled_from([1_000, 20_000, 60_000, 119_990, 120_010, 300_000, 500_000])
+BEGINNINGS = st.builds(
+    lambda before, change, after: [*before, change, *after],
+    st.lists(st.tuples(CALM_MS, STAYS), min_size=1, max_size=6),
+    st.tuples(CALM_MS, st.tuples(st.just("switch"), st.sampled_from([2, 3]))),
+    st.lists(st.tuples(CALM_MS, STAYS), min_size=1, max_size=12),
+)
+"""Snapshots change while people are in the shops, some of them silent."""
+HAPPENINGS = st.one_of(ANYTHING, BEGINNINGS)
 STALE_MS = 200_000
 
 
@@ -75,8 +94,6 @@ def _write(log: Log, what: str, more: list[Any], door: bool) -> None:
         log.fact("stop", campaign=more[0])
     elif what == "forget":
         log.fact("forget", number=number(more[0]))
-    elif what == "switch":
-        log.switch(2)
     else:
         getattr(log, what)(*more)
 
@@ -118,6 +135,22 @@ def test_a_log_may_be_cut_anywhere(happenings: list[Any], cuts: list[int]) -> No
     assert portrait(parts) == portrait(whole)
 
 
+@settings(max_examples=100, deadline=None)
+@given(HAPPENINGS)
+def test_the_index_of_last_positions_follows_presence(happenings: list[Any]) -> None:
+    one = state()
+    run(one, written(happenings).entries)
+    known = [row for row in range(one.presence.rows) if one.presence.position(row) is not None]
+    assert len(one.pings) == len(known)
+    assert (
+        one.pings.nearest(*PLACES["one"], 99).row.tolist()
+        == PingIndex(one.presence).nearest(*PLACES["one"], 99).row.tolist()
+    )
+    for lat, lng in PLACES.values():
+        there = [row for row in known if (one.presence.position(row) or ())[:2] == (lat, lng)]
+        assert one.pings.inside(Circle(0, lat, lng, 1.0)).tolist() == there
+
+
 @settings(max_examples=50, deadline=None)
 @given(HAPPENINGS)
 def test_step_is_a_function(happenings: list[Any]) -> None:
@@ -139,16 +172,19 @@ def test_recovery_equals_never_having_crashed(happenings: list[Any], data: st.Da
     lucky = state()
     run(lucky, entries[:checkpointed])
     chunk, revision, position = pack(lucky.presence, lucky.snapshot.fences, 0), lucky.revision, lucky.position
+    begun = lucky.begun.pack()
     run(lucky, entries[checkpointed:committed])
     recovered = _from_tables(lucky)
     recovered.snapshot, recovered.revision, recovered.position = SNAPSHOTS[revision], revision, position
     unpack(recovered.presence, recovered.snapshot.fences, 0, chunk)
+    recovered.pings.rebuild()
+    recovered.begun.unpack(begun, recovered.snapshot)
     if checkpointed < committed:
         replayed = step(recovered, entries[checkpointed:committed], SNAPSHOTS, deciding=False)
         assert told(replayed) == told(StepResult()), "what was decided is not decided again"
     for row in range(len(CONSENTS)):
         if not recovered.consents[row] & LOCATION:
-            recovered.presence.forget(row)
+            recovered.forget(row)
     assert portrait(recovered) == portrait(lucky)
     assert told(run(recovered, entries[committed:])) == told(run(lucky, entries[committed:]))
     assert portrait(recovered) == portrait(lucky)

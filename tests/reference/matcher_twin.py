@@ -7,7 +7,7 @@ priority; presence is the twin of `geo.transitions`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,12 @@ from geo.fence import Circle
 from geo.records import Kind
 from offers.campaign import Campaign
 from tests.reference.geo_ground import edge_m
-from tests.reference.geo_visits import Ping, Twin
+from tests.reference.geo_visits import Ping, Twin, appeared
 
 PARTITIONS = 16
 DAY_MS = 86_400_000
 STALE_MS = 120_000
+KEPT_MS = 3_600_000
 LOCATION, HISTORY, MARKETING = 1, 2, 12
 
 
@@ -42,14 +43,26 @@ class Live:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One trigger; of a start, the campaigns that are met, and since when the customer is there."""
+
+    kind: str
+    place: Place
+    dwell_s: int = 0
+    search: SearchEvent | None = None
+    started: frozenset[int] = frozenset()
+    since_ms: int = 0
+
+
+@dataclass(frozen=True)
 class Happening:
-    """Why `decide` is asked: triggers are (kind, fence, dwell_s, search)."""
+    """Why `decide` is asked."""
 
     number: int
     at_ms: int
     log_ms: int
     initial: bool
-    triggers: Sequence[tuple[str, Place, int, SearchEvent | None]]
+    triggers: Sequence[Call]
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,8 @@ class SlowMatcher:
     tally: Counter[tuple[int, str]] = field(default_factory=Counter)
     returned: Counter[int] = field(default_factory=Counter)
     presence: Twin = field(init=False)
+    unmet_before_ms: dict[int, int] = field(default_factory=dict)
+    """Campaign → visits confirmed last before this have not met it."""
 
     def __post_init__(self) -> None:
         self.presence = Twin([place.circle for place in self.live.places])
@@ -129,13 +144,17 @@ class SlowMatcher:
         for number in sorted({event[4] for event in events}):
             self._transitions(number, log_ms, log_ms, [event for event in events if event[4] == number])
 
-    def _transitions(self, number: int, at_ms: int, log_ms: int, events: Sequence[Any]) -> None:
+    def _transitions(
+        self, number: int, at_ms: int, log_ms: int, events: Sequence[Any], started: frozenset[int] | None = None
+    ) -> None:
         triggers, places = [], sorted(self.live.places, key=lambda place: place.circle.fence)
-        for kind, _, _, _, _, position, _, _, dwell_s in events:
+        for kind, _, _, _, _, position, since_ms, when_ms, dwell_s in events:
             name = Kind(kind).name.lower()
             self.tally[0, f"trigger.{name}"] += 1
+            unmet = frozenset(c for c, before_ms in self.unmet_before_ms.items() if when_ms < before_ms)
             if name != "exit":
-                triggers.append((name, places[position], dwell_s, None))
+                met = unmet if started is None else started
+                triggers.append(Call(name, places[position], dwell_s, None, met, since_ms))
         if triggers:
             initial = any(event[2] for event in events)
             self._decide(Happening(number, at_ms, log_ms, initial, triggers))
@@ -147,15 +166,40 @@ class SlowMatcher:
         self.tally[0, "trigger.search"] += 1
         near = [place for place in self.live.places if edge_m(place.circle, search.lat, search.lng) <= 0]
         if near:
-            triggers = [("search", place, 0, search) for place in near]
+            triggers = [Call("search", place, search=search) for place in near]
             self._decide(Happening(search.number, search.at_ms, log_ms, False, triggers))
 
     def _switch(self, switch: Switch, log_ms: int) -> None:
         if switch.revision > self.revision and switch.revision in self.revisions:
-            self.revision = switch.revision
+            before, self.revision = self.live, switch.revision
             gone = self.presence.switch([place.circle for place in self.live.places], log_ms)
             if gone:
                 self.tally[0, "trigger.exit"] += len(gone)
+            self._start(before, log_ms)
+
+    def _start(self, before: Live, log_ms: int) -> None:
+        """Campaigns that were not live before, and fences that were not there, meet who is inside."""
+        fresh_from_ms, live = log_ms - STALE_MS, self.live.campaigns
+        started = frozenset(c for c, spec in live.items() if c not in before.campaigns and spec.trigger != "search")
+        lately = {c: ms for c, ms in self.unmet_before_ms.items() if c in live and ms > fresh_from_ms - KEPT_MS}
+        self.unmet_before_ms = lately | dict.fromkeys(started, fresh_from_ms)
+        self.presence.unmet_before_ms = {}
+        for campaign, before_ms in sorted(self.unmet_before_ms.items(), key=lambda each: each[1]):
+            self.presence.unmet_before_ms |= dict.fromkeys(self._fences({campaign}), before_ms)
+        old, new = ([place.circle for place in one.places] for one in (before, self.live))
+        events = self.presence.meet(self._fences(started), fresh_from_ms)
+        events += self.presence.arrive(appeared(old, new), fresh_from_ms)
+        for number in sorted({event[4] for event in events}):
+            mine = [event for event in events if event[4] == number]
+            self._transitions(number, log_ms, log_ms, mine, started)
+
+    def _fences(self, campaigns: Collection[int]) -> set[int]:
+        return {
+            place.circle.fence
+            for place in self.live.places
+            for c in campaigns
+            if _runs_at(self.live.campaigns[c], place)
+        }
 
     # ── decisions ──
 
@@ -163,15 +207,14 @@ class SlowMatcher:
         passed: list[tuple[int, int, str, int]] = []
         held: dict[int, str] = {}
         for number, spec in self.live.campaigns.items():
-            for kind, place, dwell_s, search in happening.triggers:
-                here = place.circle.radius_m == spec.radius_m and (not spec.stores or place.code in spec.stores)
-                if not here or kind != spec.trigger or (kind == "dwell" and dwell_s != spec.dwell_s):
+            for call in happening.triggers:
+                if not _runs_at(spec, call.place) or not _waits(number, spec, call):
                     continue
-                why = self._why_not(number, spec, happening, search)
+                why = self._why_not(number, spec, happening, call)
                 if why:
                     held[number] = why
                 else:
-                    passed.append((-spec.priority, number, kind, place.store))
+                    passed.append((-spec.priority, number, call.kind, call.place.store))
         for _, number, _, _ in sorted(passed)[1:]:
             held[number] = "outranked"
         for number, why in held.items():
@@ -184,7 +227,8 @@ class SlowMatcher:
             told = tuple(sorted(held.items()))
             self.made.append(Made(happening.number, kind, number, store, happening.at_ms, happening.log_ms, told))
 
-    def _why_not(self, number: int, spec: Campaign, happening: Happening, search: SearchEvent | None) -> str | None:
+    def _why_not(self, number: int, spec: Campaign, happening: Happening, call: Call) -> str | None:
+        search = call.search
         consents, log_ms = self.consents.get(happening.number, 0), happening.log_ms
         bought, wanted = spec.audience.bought, spec.search
         had = [at for who, what, at in self.coupons if (who, what) == (happening.number, number)]
@@ -198,6 +242,7 @@ class SlowMatcher:
             ("search_mismatch", search is not None and not answers),
             ("no_history_consent", bought is not None and not consents & HISTORY),
             ("not_in_audience", bought is not None and not self._has_bought(happening.number, spec, log_ms)),
+            ("cap_reached", call.kind == "start" and any(at >= call.since_ms for at in had)),
             ("cap_reached", len(recent) >= spec.cap.coupons),
             ("budget_exhausted", self.granted[number] - self.spent[number] <= 0),
         ]
@@ -237,8 +282,7 @@ class SlowMatcher:
 
     def _forget(self, number: int, *, coupons: bool) -> None:
         if not self.consents[number] & LOCATION:
-            self.presence.watermark_ms.pop(number, None)
-            self.presence.stays = {key: stay for key, stay in self.presence.stays.items() if key[0] != number}
+            self.presence.forget(number)
         if not self.consents[number] & HISTORY:
             self.purchases = [line for line in self.purchases if line[0] != number]
         if coupons:
@@ -249,3 +293,13 @@ class SlowMatcher:
         back = min(reclaim.coupons, left)
         self.granted[reclaim.campaign] -= back
         self.returned[reclaim.campaign] += back
+
+
+def _runs_at(spec: Campaign, place: Place) -> bool:
+    return place.circle.radius_m == spec.radius_m and (not spec.stores or place.code in spec.stores)
+
+
+def _waits(number: int, spec: Campaign, call: Call) -> bool:
+    if call.kind != "start":
+        return call.kind == spec.trigger and (call.kind != "dwell" or call.dwell_s == spec.dwell_s)
+    return number in call.started and (spec.trigger == "enter" or call.dwell_s >= spec.dwell_s > 0)

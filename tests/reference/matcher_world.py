@@ -1,4 +1,4 @@
-"""A small world for the tests of the matcher: two stores, five campaigns in two revisions, four customers, and a log.
+"""A small world for the tests of the matcher: two stores, eight campaigns in three revisions, four customers, a log.
 
 The log is written by telling what happens; each entry is shown to the slow twin at once, so that an outcome can name a
 decision that was really made.
@@ -33,7 +33,15 @@ PLACES = {"one": (60.18, 24.94), "two": (60.19, 24.94), "street": (60.17, 24.94)
 OPEN = {"only_while_open": False}
 SPECS: dict[int, Campaign] = {
     1: campaign(code="c1", stores=["s1"], priority=5, schedule=OPEN),
-    2: campaign(code="c2", trigger="dwell", dwell_s=120, stores=["s1"], priority=4, schedule=OPEN),
+    2: campaign(
+        code="c2",
+        trigger="dwell",
+        dwell_s=120,
+        stores=["s1"],
+        priority=4,
+        schedule=OPEN,
+        cap={"coupons": 2, "per_days": 7},
+    ),
     3: campaign(code="c3", trigger="search", stores=["s2"], priority=3, schedule=OPEN, search={"products": ["p1"]}),
     4: campaign(
         code="c4",
@@ -44,11 +52,14 @@ SPECS: dict[int, Campaign] = {
     ),
     5: campaign(code="c5", stores=["s2"], radius_m=50, priority=7, schedule=OPEN),
     6: campaign(code="c2", trigger="dwell", dwell_s=300, stores=["s1"], priority=2, schedule=OPEN),
+    7: campaign(code="c7", stores=["s1"], priority=6, schedule=OPEN),
+    8: campaign(code="c8", trigger="search", stores=["s2"], priority=1, schedule=OPEN, search={"products": ["p2"]}),
 }
-REVISIONS = {1: (1, 2, 3, 4), 2: (3, 4, 5, 6)}
+REVISIONS = {1: (1, 2, 3, 4), 2: (3, 5, 6), 3: (1, 2, 3, 4, 6, 7, 8)}
+"""In the third, campaigns 1, 2 and 4 begin again."""
 CONSENTS = (63, 63, 15, 12)
 """Of rows 0 to 3; the last one does not allow location yet."""
-GRANTED = {1: 2, 2: 2, 3: 3, 4: 3, 5: 1, 6: 2}
+GRANTED = {1: 2, 2: 2, 3: 3, 4: 3, 5: 1, 6: 2, 7: 3, 8: 1}
 
 
 def _compiled(revision: int) -> Snapshot:
@@ -168,6 +179,8 @@ def portrait(one: State) -> dict[str, Any]:
         "visits": [
             [(int(fences[v.fence]), v.since_ms, v.last_ms, v.dwelt_s) for v in one.presence.visits(row)] for row in rows
         ],
+        "inside": {name: one.pings.inside(Circle(0, *place, 500.0)).tolist() for name, place in PLACES.items()},
+        "begun": one.begun.before_ms,
         "caps": [one.caps.notes(row) for row in rows],
         "history": [sorted(one.history.purchases(row)) for row in rows],
         "blocks": {c: (one.blocks.granted(c), one.blocks.spent(c)) for c in SPECS},

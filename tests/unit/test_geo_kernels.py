@@ -18,6 +18,8 @@ from geo.match import match
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.presence import Presence
+from geo.starting import appeared, arrive, meet
+from geo.starts import starts_of
 from geo.transitions import PING, advance, switch, tick
 
 
@@ -48,6 +50,10 @@ def test_after_warming_nothing_is_compiled_any_more(tmp_path: Path) -> None:
         places.inside(Circle(1, 60, 25, 100))
         places.nearest(60, 25, few[2])
         places.density(9)
+        fences = appeared(FenceIndex.empty(), some)
+        advance(presence, some, pings[1::2], starts=starts_of(fences, fences.astype(np.int64) + 1))
+        meet(presence, fences[::2], 0)
+        arrive(places, some, fences[::2], 0)
         presence.forget(2)
         places.remove(few[1])
         switch(presence, some, FenceIndex.empty(), 100_000)

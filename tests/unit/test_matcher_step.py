@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from engine.matcher.decision import derived
 from engine.matcher.judge import Event
 from engine.matcher.step import step
+from geo.cells import coarse
 from tests.reference.matcher_world import (
     PLACES,
     SNAPSHOTS,
@@ -184,6 +186,7 @@ def test_a_first_fix_long_after_the_reset_is_an_arrival() -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_no_position_in_the_text_of_an_event(place: str) -> None:
     entry = Log().pings([0], place)
-    event = Event(entry, 0, NOW_MS, ("ping", NOW_MS), PLACES[place], False)
+    cell = int(coarse(*np.array(PLACES[place]).reshape(2, 1))[0])
+    event = Event(entry, 0, NOW_MS, ("ping", NOW_MS), cell, initial=False)
     for text in (repr(event), repr(entry)):
         assert not any(str(degrees) in text for degrees in PLACES[place])
