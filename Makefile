@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lint types contracts prove bench bench-geo bench-report lock clean
+.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-report lock clean
 
 help: ## print every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,8 +50,11 @@ prove: $(STAMP) ## slower proofs: fault campaigns, long properties
 bench: $(STAMP) ## measure the bars of benchmarks/bars.toml into benchmarks/results and the README
 	$(BIN)/python -m benchmarks.run; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
-bench-geo: $(STAMP) ## measure the bars of the geometry alone
-	$(BIN)/python -m benchmarks.run geo_encode
+peers: $(STAMP) ## install what the geometry is measured against: h3ronpy, scipy, and PostGIS from Debian (as root)
+	$(BIN)/python -m benchmarks.peers.install
+
+bench-geo: $(STAMP) ## measure the bars of the geometry, after `make peers`
+	$(BIN)/python -m benchmarks.run --geometry; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
 bench-report: $(STAMP) ## the results as one table; fails when a bar is missed
 	$(BIN)/python -m benchmarks.report

@@ -31,13 +31,16 @@ class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one bench measures and under which load; *settings* are the engine's, by field name."""
+    """What one bench measures and under which load; *settings* are the engine's, by field name, or a peer's. One that
+    takes longer than *longest_s* hangs.
+    """
 
     about: str
     seed: int
     bars: list[Bar]
     workload: dict[str, float]
     settings: dict[str, Any]
+    longest_s: float = 300.0
 
     def bar(self, name: str) -> Bar:
         """The bar called *name*; KeyError when there is none."""

@@ -9,7 +9,7 @@ import importlib
 import importlib.metadata
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import h3.api.basic_int as h3
 import numpy as np
@@ -20,7 +20,6 @@ from geo.arrays import Floats
 from geo.cells import encode
 from geo.leaves import LEAF_RES
 
-PEER: Final = "h3ronpy==0.22.0"
 Encoder = Callable[[], Any]
 
 
@@ -54,7 +53,7 @@ def _h3ronpy() -> Callable[[Floats, Floats, int], Any]:
     try:
         found: Callable[[Floats, Floats, int], Any] = importlib.import_module("h3ronpy.vector").coordinates_to_cells
     except ModuleNotFoundError as error:
-        raise RuntimeError(f"to measure against it: .venv/bin/python -m pip install {PEER}") from error
+        raise RuntimeError("to measure against h3ronpy: make peers") from error
     return found
 
 

@@ -1,79 +1,71 @@
-"""The index of last positions: who is inside a circle, the nearest, what a move costs, what a customer takes."""
+"""Where everybody is: how long `PingIndex.inside` takes by the clock on the wall, and what a customer takes."""
 
 from __future__ import annotations
 
-import sys
 import time
+from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 
 import geo
+from benchmarks.bars import Plan
+from benchmarks.result import Row, row
+from benchmarks.turns import told
+from geo.arrays import Ints
 from geo.fence import Circle
 from geo.pings import PingIndex
 from geo.presence import Presence
 from geo.sphere import distance_m
 
-CENTRE = (60.0, 25.0)
-SIDE_DEG = 0.36
-TOWNS = 200
-TOWN_DEG = 0.01
-BATCH = 500
-K = 10
-WALK_DEG = 0.0005
+CENTRE: Final = (60.0, 25.0)
+SIDE_DEG: Final = 0.36
+TOWNS: Final = 200
+TOWN_DEG: Final = 0.01
+BATCH: Final = 500
+K: Final = 10
+WALK_DEG: Final = 0.0005
+EXACT_M: Final = 1e-6
+"""Rows on the rim itself may differ by rounding."""
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of single calls: median and 99th percentile; *inside_rows* likewise."""
+class Round(NamedTuple):
+    """Times of single calls in milliseconds."""
 
-    customers: int
-    inside_ms: tuple[float, float]
-    inside_cpu_ms: tuple[float, float]
-    """The same by the thread's clock, which stands while others have the processor."""
-    inside_rows: tuple[float, float]
-    nearest_ms: tuple[float, float]
-    place_ns: float
-    """A customer in batches of BATCH, each walking some 50 m."""
-    rebuild_s: float
-    bytes_a_customer: float
-    """Of the index alone; positions are presence's."""
+    inside: list[float]
+    rows: list[int]
+    nearest: list[float]
 
 
-def measure(customers: int = 1_000_000, radius_m: float = 500.0, asked: int = 2_000, seed: int = 20260729) -> Figures:
+async def bench(plan: Plan) -> list[Row]:
     """Half the customers live in 200 towns, half all over a square of 40 km; circles lie around customers, so most
     are in towns. Every hundredth circle's answer is checked against everybody.
     """
-    random = np.random.default_rng(seed)
     geo.warm()
+    random = np.random.default_rng(plan.seed)
+    customers = plan.count("customers")
     presence = _people(random, customers)
     index = PingIndex(presence)
-    began = time.perf_counter()
-    index.rebuild()
-    rebuild_s = time.perf_counter() - began
-    lat, lng = presence.customers["lat"], presence.customers["lng"]
-    inside_ms, inside_cpu_ms, rows, nearest_ms = [], [], [], []
-    for nth, at in enumerate(random.integers(0, customers, asked)):
-        circle = Circle(0, float(lat[at]), float(lng[at]), radius_m)
-        began, cpu_began = time.perf_counter(), time.thread_time()
-        found = index.inside(circle)
-        inside_ms.append(1e3 * (time.perf_counter() - began))
-        inside_cpu_ms.append(1e3 * (time.thread_time() - cpu_began))
-        rows.append(len(found))
-        if nth % 100 == 0:
-            _check(presence, circle, found, customers)
-        began = time.perf_counter()
-        index.nearest(circle.lat, circle.lng, K)
-        nearest_ms.append(1e3 * (time.perf_counter() - began))
-    return Figures(
-        customers=customers,
-        inside_ms=_both(inside_ms),
-        inside_cpu_ms=_both(inside_cpu_ms),
-        inside_rows=_both(rows),
-        nearest_ms=_both(nearest_ms),
-        place_ns=_walk(random, presence, index, customers),
-        rebuild_s=rebuild_s,
-        bytes_a_customer=index.nbytes / customers,
+    grown = _grown(presence, customers)
+    if index.nbytes > grown.nbytes:
+        grown = index
+    rounds = [_asked(plan, random, presence, index) for _ in range(plan.count("rounds"))]
+    p99 = [float(np.percentile(one.inside, 99)) for one in rounds]
+    every = Round(*([one for each in lists for one in each] for lists in zip(*rounds, strict=True)))
+    note = (
+        f"{len(every.inside)} circles of {plan.number('radius_m'):g} m, p50 {np.percentile(every.inside, 50):.3f} ms, "
+        f"{np.percentile(every.rows, 50):.0f} to {np.percentile(every.rows, 99):.0f} customers in each (p50, p99), "
+        f"every hundredth checked against everybody; the {K} nearest p99 {np.percentile(every.nearest, 99):.3f} ms"
     )
+    walked_ns = _walk(random, presence, index, customers)
+    bytes_each = [one.nbytes / customers for one in (index, grown)]
+    kept = (
+        f"{bytes_each[0]:.1f} built at once, {bytes_each[1]:.1f} grown customer by customer; presence has the "
+        f"positions, {presence.nbytes / customers:.0f} more; {walked_ns:.0f} ns a customer who moved, {BATCH} at a time"
+    )
+    return [
+        row(plan.bar("pings_inside_p99"), p99, note),
+        row(plan.bar("pings_bytes"), bytes_each, kept, max(bytes_each)),
+    ]
 
 
 def _people(random: np.random.Generator, customers: int) -> Presence:
@@ -89,6 +81,37 @@ def _people(random: np.random.Generator, customers: int) -> Presence:
     return presence
 
 
+def _grown(presence: Presence, customers: int) -> PingIndex:
+    """An index whose customers came by and by, so that it has place for more than there are."""
+    newcomers = Presence()
+    index = PingIndex(newcomers)
+    step = max(1, customers // 100)
+    for first in range(0, customers, step):
+        rows = np.arange(first, min(first + step, customers), dtype=np.int32)
+        newcomers.reserve(int(rows[-1]) + 1)
+        newcomers.customers[rows] = presence.customers[rows]
+        index.follow(rows)
+    return index
+
+
+def _asked(plan: Plan, random: np.random.Generator, presence: Presence, index: PingIndex) -> Round:
+    one = Round([], [], [])
+    lat, lng = presence.customers["lat"], presence.customers["lng"]
+    for nth, at in enumerate(random.integers(0, plan.count("customers"), plan.count("questions"))):
+        circle = Circle(0, float(lat[at]), float(lng[at]), plan.number("radius_m"))
+        began = time.perf_counter()
+        found = index.inside(circle)
+        one.inside.append(1e3 * (time.perf_counter() - began))
+        one.rows.append(len(found))
+        if nth % 100 == 0:
+            _check(presence, circle, found, plan.count("customers"))
+        began = time.perf_counter()
+        index.nearest(circle.lat, circle.lng, K)
+        one.nearest.append(1e3 * (time.perf_counter() - began))
+    told(f"p99 of {len(one.inside)} circles: {np.percentile(one.inside, 99):.3f} ms")
+    return one
+
+
 def _walk(random: np.random.Generator, presence: Presence, index: PingIndex, customers: int) -> float:
     """Nanoseconds a customer who moved."""
     batches = [random.integers(0, customers, BATCH).astype(np.int32) for _ in range(200)]
@@ -101,16 +124,10 @@ def _walk(random: np.random.Generator, presence: Presence, index: PingIndex, cus
     return 1e9 * spent_s / (BATCH * len(batches))
 
 
-def _check(presence: Presence, circle: Circle, found: np.ndarray, customers: int) -> None:
+def _check(presence: Presence, circle: Circle, found: Ints, customers: int) -> None:
+    """Raises RuntimeError when anybody is wrongly in or out."""
     everybody = presence.customers[:customers]
     away_m = distance_m(everybody["lat"], everybody["lng"], circle.lat, circle.lng)
     other = np.setxor1d(np.flatnonzero(away_m <= circle.radius_m), found)
-    assert (np.abs(away_m[other] - circle.radius_m) < 1e-6).all(), "rows on the rim itself may differ by rounding"
-
-
-def _both(values: list[float] | list[int]) -> tuple[float, float]:
-    return float(np.percentile(values, 50)), float(np.percentile(values, 99))
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(measure())) + b"\n")
+    if (np.abs(away_m[other] - circle.radius_m) > EXACT_M).any():
+        raise RuntimeError(f"of {len(found)} customers found {len(other)} are not those within {circle.radius_m:g} m")

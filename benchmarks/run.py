@@ -14,7 +14,23 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import bars, first_coupon, geo_encode, ingest, latency, memory, result, stop, takeover
+from benchmarks import (
+    bars,
+    first_coupon,
+    geo_compile,
+    geo_encode,
+    geo_fences,
+    geo_nearest,
+    geo_pings,
+    geo_polygons,
+    geo_scale,
+    ingest,
+    latency,
+    memory,
+    result,
+    stop,
+    takeover,
+)
 from benchmarks.bars import Plan
 from benchmarks.machine import QUIET, commit, load_average, this_machine
 from benchmarks.report import line_of
@@ -28,11 +44,15 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "first_coupon": first_coupon.bench,
     "memory": memory.bench,
     "geo_encode": geo_encode.bench,
+    "geo_fences": geo_fences.bench,
+    "geo_polygons": geo_polygons.bench,
+    "geo_scale": geo_scale.bench,
+    "geo_nearest": geo_nearest.bench,
+    "geo_pings": geo_pings.bench,
+    "geo_compile": geo_compile.bench,
 }
-GEOMETRY = ("geo_encode",)
+GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
-LONGEST_S = 300.0
-"""A bench that takes longer hangs."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             return 2
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which asyncio unwinds in order
     remark = f"; NOT ALONE on the machine (load average {busy:.2f} before)" if busy > QUIET else ""
-    names = args.bench or [name for name in BENCHES if name not in GEOMETRY]
+    names = args.bench or [name for name in BENCHES if (name in GEOMETRY) == args.geometry]
     good = [_measured(name, args.out, remark) for name in names]
     return 0 if all(good) else 1
 
@@ -71,7 +91,7 @@ def _measured(name: str, folder: Path, remark: str) -> bool:
 
 
 async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) -> list[Row]:
-    async with asyncio.timeout(LONGEST_S):
+    async with asyncio.timeout(plan.longest_s):
         return await bench(plan)
 
 
@@ -80,6 +100,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "bench", nargs="*", metavar="bench", help=f"of {', '.join(BENCHES)}; all but the geometry's without"
     )
+    parser.add_argument("--geometry", action="store_true", help="all of the geometry's")
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

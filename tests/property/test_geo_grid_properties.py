@@ -54,6 +54,8 @@ def test_a_cell_is_the_librarys_where_valid_and_0_elsewhere(at: list[tuple[float
 
 
 @pytest.mark.slow
-def test_fifty_million_places_have_the_librarys_cell() -> None:
+def test_fifty_million_places_have_the_librarys_cell(capsys: pytest.CaptureFixture[str]) -> None:
     for seed, kind in enumerate(islice(cycle(KINDS), PROVED // CHUNK)):
         assert mismatches(kind, seed, CHUNK) == []
+        with capsys.disabled():
+            print(f"\r{(seed + 1) * CHUNK:,} places have the library's cell", end="", flush=True)

@@ -29,6 +29,27 @@ CLAIMED = {
     "bytes_a_customer": (400, "bytes", "at_most"),
     "encode_h3": (4, "times h3", "at_least"),
     "encode_h3ronpy": (2, "times h3ronpy", "at_least"),
+    "fences_100k_real_strtree": (20, "times shapely STRtree", "at_least"),
+    "fences_100k_uniform_strtree": (20, "times shapely STRtree", "at_least"),
+    "fences_1m_real_strtree": (20, "times shapely STRtree", "at_least"),
+    "fences_1m_uniform_strtree": (20, "times shapely STRtree", "at_least"),
+    "fences_100k_real_postgis": (100, "times PostGIS", "at_least"),
+    "fences_100k_uniform_postgis": (100, "times PostGIS", "at_least"),
+    "fences_1m_real_postgis": (100, "times PostGIS", "at_least"),
+    "fences_1m_uniform_postgis": (100, "times PostGIS", "at_least"),
+    "circles_100k_real_ckdtree": (4, "times scipy cKDTree", "at_least"),
+    "circles_100k_uniform_ckdtree": (4, "times scipy cKDTree", "at_least"),
+    "circles_1m_real_ckdtree": (4, "times scipy cKDTree", "at_least"),
+    "circles_1m_uniform_ckdtree": (4, "times scipy cKDTree", "at_least"),
+    "polygon_vertices": (1.5, "times", "at_most"),
+    "walk_1k_1m_fences": (1.5, "times", "at_most"),
+    "nearest_valkey": (10, "times Valkey GEOSEARCH", "at_least"),
+    "pings_inside_p99": (1, "ms", "at_most"),
+    "pings_bytes": (48, "bytes", "at_most"),
+    "compile_100k": (5, "s", "at_most"),
+    "memory_1m_circles": (1, "GB", "at_most"),
+    "load_1m_circles": (100, "ms", "at_most"),
+    "warm_start": (2, "s", "at_most"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
@@ -59,6 +80,11 @@ def test_the_load_of_each_claim_is_the_claimed_one() -> None:
     assert plans["ingest"].count("batch") == 500
     assert plans["latency"].count("pings_per_s") == 20_000
     assert plans["latency"].count("windows") * plans["latency"].number("window_s") >= 60
+    assert (plans["geo_fences"].count("few"), plans["geo_fences"].count("many")) == (100_000, 1_000_000)
+    assert (plans["geo_polygons"].count("few"), plans["geo_polygons"].count("many")) == (10, 10_000)
+    assert (plans["geo_scale"].count("few"), plans["geo_scale"].count("many")) == (1_000, 1_000_000)
+    assert (plans["geo_pings"].count("customers"), plans["geo_pings"].count("radius_m")) == (1_000_000, 500)
+    assert (plans["geo_compile"].count("fences"), plans["geo_compile"].count("circles")) == (100_000, 1_000_000)
     rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in plans.values()]
     assert min(rounds) >= 5
 
@@ -96,7 +122,7 @@ def test_against_a_peer_the_ratio_of_the_medians_is_the_figure() -> None:
 
 def test_a_peer_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h3ronpy", None)
-    with pytest.raises(RuntimeError, match=r"pip install h3ronpy=="):
+    with pytest.raises(RuntimeError, match="make peers"):
         asyncio.run(geo_encode.bench(bars.load()["geo_encode"]))
 
 
@@ -160,6 +186,41 @@ def test_a_result_against_another_bar_or_with_a_wrong_verdict_fails() -> None:
     for wrong in (msgspec.structs.replace(row, bar=500.0), msgspec.structs.replace(row, ours=401.0)):
         results["memory"] = msgspec.structs.replace(results["memory"], rows=[wrong])
         assert len(report.failures(plans, results)) == 1
+
+
+def test_a_committed_figure_against_a_peer_has_the_peers() -> None:
+    plans = bars.load()
+    for bench, one in result.read(result.FOLDER).items():
+        peers = {bar.name: bar.peer for bar in plans[bench].bars}
+        assert [row.name for row in one.rows if peers[row.name] and not (row.theirs and row.ratio)] == []
+
+
+def test_a_bench_has_the_time_its_plan_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def endless(plan: bars.Plan) -> list[Row]:
+        await asyncio.sleep(60.0)
+        return []
+
+    brief = {"memory": msgspec.structs.replace(bars.load()["memory"], longest_s=0.01)}
+    monkeypatch.setattr(run, "load_average", lambda: 0.0)
+    monkeypatch.setattr(bars, "load", lambda: brief)
+    monkeypatch.setitem(run.BENCHES, "memory", endless)
+    assert run.main(["memory", "--out", str(tmp_path)]) == 1
+
+
+def test_all_of_the_geometry_is_asked_for_by_one_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def measured(name: str, *_: object) -> bool:
+        asked.append(name)
+        return True
+
+    monkeypatch.setattr(run, "load_average", lambda: 0.0)
+    monkeypatch.setattr(run, "_measured", measured)
+    assert run.main(["--geometry", "--out", str(tmp_path)]) == 0
+    assert asked == [name for name in run.BENCHES if name.startswith("geo_")]
+    asked.clear()
+    assert run.main(["--out", str(tmp_path)]) == 0
+    assert not any(name.startswith("geo_") for name in asked) and len(asked) == len(run.BENCHES) - len(run.GEOMETRY)
 
 
 def test_a_busy_machine_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
