@@ -16,45 +16,60 @@ from geo.arrays import Cells, Floats, Ints, Longs
 from geo.cells import ancestor
 from geo.edge import arc_of
 from geo.index import IndexArrays, Lookup
-from geo.kernels import allocating, kernel
+from geo.kernels import allocating, constant, kernel
 from geo.postings import OWN, RUNS, UPPER, one_down, part_of, part_span, span_of
 from geo.sphere import unit
 from geo.table import KEY, settled, slot_of
-from geo.tiles import leaf_at, leaf_holds, leaf_m
+from geo.tiles import DEPTH_MAX, NODE, below, leaf_holds, leaf_m, square_of
 
 BLOCK: Final = 256
 _CANDIDATES: Final = 1024
 _RUNS: Final = RUNS * len(UPPER)
+_NOWHERE: Final = constant(-1)
 
 
 class Points(NamedTuple):
-    """Points ready for kernels."""
+    """n points ready for kernels."""
 
     lat: Floats
     lng: Floats
     cell: Cells
     """u8[n]: leaves, `NO_CELL` for points that are not valid."""
+    order: Ints
+    """i4[n]: the order to take them in: near ones together."""
 
 
 class Sifted(NamedTuple):
-    """What is known of a block's points."""
+    """What is known of a block's points, and of candidates among them."""
 
     xyz: Floats
     """f8[3, BLOCK]: unit vectors."""
     degrees: Floats
     """f8[2, BLOCK]: latitude and longitude."""
+    cell: Cells
+    """u8[3, BLOCK]: the leaf, the cell of its node, and what stands in the table where that is looked for first."""
+    slot: Longs
+    """i8[BLOCK]: where that is."""
     span: Ints
     """i4[2 * _RUNS, BLOCK]: first and end of each run of postings."""
-    slot: Longs
-    """i8[BLOCK]: where each point's node may stand in the table."""
-    key: Cells
-    """u8[2, BLOCK]: the cell of that node, and what stands there."""
     candidate: Ints
     """i4[2, _CANDIDATES]: place of the point in the block, place of the posting."""
     fence: Longs
     """i8[_CANDIDATES]: of the posting."""
-    square: Floats
-    """f8[_CANDIDATES]: of the chord from the point to the fence's middle."""
+    away: Floats
+    """f8[_CANDIDATES]: square of the chord to the fence's middle less that of its radius; of a polygon, whether it
+    holds the point: 0 or 1.
+    """
+    edge_m: Floats
+    """f8[_CANDIDATES]"""
+    polygon: Longs
+    """i8[5, _CANDIDATES]: of each candidate that is one its place among them, first word, first vertex, word reached
+    and how often a tile there can be halved (`geo.tiles`). The first word is -1 if the point is outside of the frame.
+    """
+    square: Longs
+    """i8[2, _CANDIDATES]: of the same the row and the column of the smallest tile there could be."""
+    lng: Floats
+    """f8[_CANDIDATES]: of the same the longitude in the polygon's turn."""
 
 
 @allocating
@@ -63,11 +78,15 @@ def room_for(points: int) -> Sifted:
     return Sifted(
         np.empty((3, points), np.float64),
         np.empty((2, points), np.float64),
-        np.empty((2 * _RUNS, points), np.int32),
+        np.empty((3, points), np.uint64),
         np.empty(points, np.int64),
-        np.empty((2, points), np.uint64),
+        np.empty((2 * _RUNS, points), np.int32),
         np.empty((2, _CANDIDATES), np.int32),
         np.empty(_CANDIDATES, np.int64),
+        np.empty(_CANDIDATES, np.float64),
+        np.empty(_CANDIDATES, np.float64),
+        np.empty((5, _CANDIDATES), np.int64),
+        np.empty((2, _CANDIDATES), np.int64),
         np.empty(_CANDIDATES, np.float64),
     )
 
@@ -75,38 +94,43 @@ def room_for(points: int) -> Sifted:
 @kernel
 def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sifted) -> int:
     """Fill *sifted*, but for its candidates, with the block of points from *start* on; how many candidates it has."""
-    end = min(start + BLOCK, len(points.lat))
-    _unit_vectors(points.lat[start:end], points.lng[start:end], sifted.xyz, sifted.degrees)
+    count = min(BLOCK, len(points.order) - start)
     lookup, span = index.lookup, sifted.span
-    span[:] = 0
+    _fetch(points, start, count, sifted)
     for u in range(len(lookup.upper)):
-        _spans(lookup, points.cell[start:end], (lookup.upper[u], 2 * RUNS * u), sifted)
+        _spans(lookup, count, (lookup.upper[u], 2 * RUNS * u), sifted)
     most = 0
     for run in range(0, 2 * RUNS * len(lookup.upper), 2):
-        for i in range(end - start):
+        for i in range(count):
             most += span[run + 1, i] - span[run, i]
     return most
 
 
 @kernel
-def _unit_vectors(lat: Floats, lng: Floats, xyz: Floats, degrees: Floats) -> None:
-    """Anything for points that are not valid."""
-    for i in range(len(lat)):
-        xyz[0, i], xyz[1, i], xyz[2, i] = unit(lat[i], lng[i])
-        degrees[0, i], degrees[1, i] = lat[i], lng[i]
+def _fetch(points: Points, start: int, count: int, sifted: Sifted) -> None:
+    """Cells, degrees and unit vectors of the block's points; anything for points that are not valid."""
+    degrees, xyz, cell = sifted.degrees, sifted.xyz, sifted.cell
+    for i in range(count):
+        point = points.order[start + i]
+        degrees[0, i], degrees[1, i], cell[0, i] = points.lat[point], points.lng[point], points.cell[point]
+    for i in range(count):
+        xyz[0, i], xyz[1, i], xyz[2, i] = unit(degrees[0, i], degrees[1, i])
 
 
 @kernel
-def _spans(lookup: Lookup, cells: Cells, level: tuple[int, int], sifted: Sifted) -> None:
+def _spans(lookup: Lookup, count: int, level: tuple[int, int], sifted: Sifted) -> None:
     """The runs of each point's node. level: its resolution, and the first of its rows in `Sifted.span`."""
     upper, row = level
-    slots, keys, stand, span = sifted.slot, sifted.key[0], sifted.key[1], sifted.span
-    for i in range(len(cells)):
+    cells, slots, keys, stand, span = sifted.cell[0], sifted.slot, sifted.cell[1], sifted.cell[2], sifted.span
+    for i in range(count):
         keys[i] = ancestor(cells[i], upper)
         slots[i] = slot_of(lookup.shift, keys[i])
-    for i in range(len(cells)):
+    for i in range(count):
         stand[i] = lookup.node[slots[i], KEY]
-    for i in range(len(cells)):
+    for run in range(row, row + 2 * RUNS):
+        for i in range(count):
+            span[run, i] = 0
+    for i in range(count):
         slot = slots[i]
         if stand[i] != keys[i]:
             if stand[i] == 0:
@@ -121,53 +145,93 @@ def _spans(lookup: Lookup, cells: Cells, level: tuple[int, int], sifted: Sifted)
 
 
 @kernel
-def block_pairs(index: IndexArrays, sifted: Sifted, out: NamedTuple, start: int, count: int) -> int:
+def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: NamedTuple, start: int, count: int) -> int:
     """Write the pairs of a block that begins at the point *start* behind the first *count*; how many there are then."""
     point, posting, waiting, first = sifted.candidate[0], sifted.candidate[1], 0, count
-    lookup, span = index.lookup, sifted.span
-    runs = 2 * RUNS * len(lookup.upper)
-    for i in range(span.shape[1]):
+    span, runs = sifted.span, 2 * RUNS * len(index.lookup.upper)
+    for i in range(min(BLOCK, len(points.order) - start)):
         for run in range(0, runs, 2):
             for at in range(span[run, i], span[run + 1, i]):
                 point[waiting], posting[waiting] = i, at
                 waiting += 1
                 if waiting == _CANDIDATES:
-                    count, waiting = _sift(index, sifted, waiting, out, start, count), 0
-    count = _sift(index, sifted, waiting, out, start, count)
+                    count, waiting = _sift(index, sifted, waiting, out, count), 0
+    count = _sift(index, sifted, waiting, out, count)
     _sort_by_fence(out, first, count)
+    for k in range(first, count):
+        out.point[k] = points.order[start + out.point[k]]
     return count
 
 
 @kernel
-def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, start: int, count: int) -> int:
-    """Write those of the waiting candidates that are pairs; how many pairs there are then."""
-    fences, away = sifted.fence, sifted.square
-    point, posting = sifted.candidate[0], sifted.candidate[1]
-    tiles, outline = index.tiles, index.outlines.vertex
+def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, count: int) -> int:
+    """Write those of the waiting candidates that are pairs, points by their place in the block; how many pairs there
+    are then.
+    """
+    fences, away, edge_m, point, posting = (
+        sifted.fence,
+        sifted.away,
+        sifted.edge_m,
+        sifted.candidate[0],
+        sifted.candidate[1],
+    )
     posting_of, centre, xyz = index.lookup.posting, index.lookup.centre, sifted.xyz
     for c in range(waiting):
         fence = np.int64(posting_of[posting[c]])
         fences[c] = fence if fence >= 0 else ~fence
+    polygons = 0
     for c in range(waiting):
         f, i = fences[c], point[c]
         dx, dy, dz = centre[f, 0] - xyz[0, i], centre[f, 1] - xyz[1, i], centre[f, 2] - xyz[2, i]
-        away[c] = dx * dx + dy * dy + dz * dz
+        square, limit = dx * dx + dy * dy + dz * dz, centre[f, 3]
+        away[c] = square - limit
+        edge_m[c] = arc_of(square) - arc_of(abs(limit))
+        sifted.polygon[0, polygons] = c
+        polygons += limit < 0.0
+    if polygons:
+        _ask_polygons(index, sifted, polygons)
     for c in range(waiting):
-        f, limit = fences[c], centre[fences[c], 3]
-        if away[c] <= limit:
-            out.point[count], out.fence[count] = start + point[c], f
-            out.edge_m[count] = arc_of(away[c]) - arc_of(limit)
-            count += 1
-        elif limit < 0.0:
-            i = point[c]
-            lat, lng = sifted.degrees[0, i], sifted.degrees[1, i]
-            leaf, vertex, lng = leaf_at(tiles.frame, tiles.tile_at, tiles.tile, f, (lat, lng))
-            if leaf >= 0 and leaf_holds(outline, tiles.tile, (leaf, vertex), (lat, lng)):
-                east = math.sqrt(xyz[0, i] ** 2 + xyz[1, i] ** 2)
-                out.point[count], out.fence[count] = start + i, f
-                out.edge_m[count] = -leaf_m(outline, tiles.tile, (leaf, vertex), (lat, lng), east)
-                count += 1
+        out.point[count], out.fence[count], out.edge_m[count] = point[c], fences[c], edge_m[c]
+        count += away[c] <= 0.0
     return count
+
+
+@kernel
+def _ask_polygons(index: IndexArrays, sifted: Sifted, polygons: int) -> None:
+    """Set `away` and `edge_m` of the candidates that are polygons."""
+    tiles, outline, degrees, which = index.tiles, index.outlines.vertex, sifted.degrees, sifted.polygon[0]
+    first, vertex, word = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3]
+    for k in range(polygons):
+        f, i = sifted.fence[which[k]], sifted.candidate[0, which[k]]
+        row, column, sifted.lng[k] = square_of(tiles.frame, f, (degrees[0, i], degrees[1, i]))
+        sifted.square[0, k], sifted.square[1, k] = row, column
+        first[k], vertex[k] = tiles.tile_at[f, 0] if row >= 0 else _NOWHERE, tiles.tile_at[f, 1]
+    _descend(tiles.tile, sifted, polygons)
+    for k in range(polygons):
+        c = which[k]
+        i = sifted.candidate[0, c]
+        here, leaf = (degrees[0, i], sifted.lng[k]), (first[k] + ~word[k], vertex[k])
+        sifted.away[c] = 1.0
+        if first[k] >= 0 and leaf_holds(outline, tiles.tile, leaf, here):
+            east = math.sqrt(sifted.xyz[0, i] ** 2 + sifted.xyz[1, i] ** 2)
+            sifted.away[c], sifted.edge_m[c] = 0.0, -leaf_m(outline, tiles.tile, leaf, here, east)
+
+
+@kernel
+def _descend(tile: Ints, sifted: Sifted, polygons: int) -> None:
+    """Go down to the leaves of all polygons at once, level by level."""
+    first, word, shift = sifted.polygon[1], sifted.polygon[3], sifted.polygon[4]
+    square, deeper = sifted.square, False
+    for k in range(polygons):
+        word[k], shift[k] = tile[first[k]] if first[k] >= 0 else _NOWHERE, DEPTH_MAX
+        deeper |= word[k] >= 0
+    while deeper:
+        deeper = False
+        for k in range(polygons):
+            if word[k] >= 0:
+                shift[k] -= word[k] & NODE
+                word[k] = tile[first[k] + below(word[k], shift[k], square[0, k], square[1, k])]
+                deeper |= word[k] >= 0
 
 
 @kernel

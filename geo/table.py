@@ -30,8 +30,13 @@ def shift_of(nodes: Cells) -> np.uint64:
 
 @kernel
 def slot_of(shift: np.uint64, cell: np.uint64) -> int:
-    """Where the cell's node stands, unless others were there before."""
-    return int(np.int64((cell * _GOLDEN) >> shift))
+    """Where the cell's node stands, unless others were there before: cells with the same parent side by side, so that
+    points near each other find their nodes near each other.
+    """
+    res = (cell >> np.uint64(52)) & np.uint64(0xF)
+    digit_at = np.uint64(3) * (np.uint64(15) - res)
+    siblings = cell | (np.uint64(7) << digit_at)
+    return int(np.int64((((siblings * _GOLDEN) >> shift) & ~np.uint64(7)) | ((cell >> digit_at) & np.uint64(7))))
 
 
 @kernel

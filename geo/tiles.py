@@ -39,7 +39,7 @@ NODE_BITS = constant(3)
 SIDE_BITS = constant(15)
 _PARTS = 1 << 16
 _SIDES = constant((1 << 15) - 1)
-_NODE = constant(7)
+NODE = constant(7)
 _RAD = math.pi / 180.0
 _M_PER_DEG = EARTH_RADIUS_M * _RAD
 
@@ -85,22 +85,40 @@ def depth_m(vertex: Floats, tiles: Tiles, fence: int, lat: float, lng: float) ->
 @inlined
 def leaf_at(frame: Floats, tile_at: Longs, tile: Ints, fence: int, here: tuple[float, float]) -> tuple[int, int, float]:
     """(place of the leaf around the point or -1, the polygon's first vertex, longitude in the polygon's turn)."""
-    lat, lng = here
-    south, west, per_lat, per_lng = frame[fence, 0], frame[fence, 1], frame[fence, 2], frame[fence, 3]
-    y, x = (lat - south) * per_lat, (lng - west) * per_lng
-    if not 0.0 <= x < 1.0:
-        lng += 360.0 if x < 0.0 else -360.0
-        x = (lng - west) * per_lng
-    if not (0.0 <= y < 1.0 and 0.0 <= x < 1.0):
+    row, column, lng = square_of(frame, fence, here)
+    first, shift = tile_at[fence, 0], DEPTH_MAX
+    if row < 0:
         return -1, 0, lng
-    row, column, shift, first = np.int64(y * _PARTS), np.int64(x * _PARTS), DEPTH_MAX, tile_at[fence, 0]
     word = np.int64(tile[first])
     while word >= 0:
-        bits = word & _NODE
-        shift -= bits
-        last = (1 << bits) - 1
-        word = np.int64(tile[first + (word >> NODE_BITS) + ((row >> shift & last) << bits) + (column >> shift & last)])
+        shift -= word & NODE
+        word = np.int64(tile[first + below(word, shift, row, column)])
     return first + ~word, tile_at[fence, 1], lng
+
+
+@inlined
+def square_of(frame: Floats, fence: int, here: tuple[float, float]) -> tuple[int, int, float]:
+    """(row, column, longitude in the polygon's turn): which of the smallest tiles there could be the point is in; the
+    row is -1 outside of the frame.
+    """
+    lat, lng = here
+    y, x = (lat - frame[fence, 0]) * frame[fence, 2], (lng - frame[fence, 1]) * frame[fence, 3]
+    if not 0.0 <= x < 1.0:
+        lng += 360.0 if x < 0.0 else -360.0
+        x = (lng - frame[fence, 1]) * frame[fence, 3]
+    if not (0.0 <= y < 1.0 and 0.0 <= x < 1.0):
+        return -1, 0, lng
+    return np.int64(y * _PARTS), np.int64(x * _PARTS), lng
+
+
+@inlined
+def below(word: int, shift: int, row: int, column: int) -> int:
+    """Where, counted from the polygon's first word, stands the word of that cell of a node which a smallest tile is in.
+    shift: how often the node's cells can be halved.
+    """
+    bits = word & NODE
+    last = (1 << bits) - 1
+    return (word >> NODE_BITS) + ((row >> shift & last) << bits) + (column >> shift & last)
 
 
 @inlined

@@ -7,7 +7,7 @@ import numpy as np
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
-from geo.match import match
+from geo.match import MANY, match
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.polygon import polygon
@@ -22,7 +22,7 @@ def warm() -> None:
     square = polygon(2, [(-0.001, -0.001), (-0.001, 0.001), (0.001, 0.001), (0.001, -0.001)])
     index = FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,)), square])
     presence = Presence()
-    match(index, np.zeros(1), np.zeros(1))
+    match(index, np.zeros(MANY), np.zeros(MANY))
     advance(presence, index, np.array([(0, 0.0, 0.0, 5.0, 0)], PING))
     tick(presence, index, 60_000)
     switch(presence, index, index, 60_000)
