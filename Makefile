@@ -20,8 +20,8 @@ $(STAMP): requirements.lock pyproject.toml
 		|| { rm -rf $(VENV); $(PYTHON) -m pip install --user virtualenv && $(PYTHON) -m virtualenv $(VENV); }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@echo "compiling the kernels, once: about half a minute"
-	@$(BIN)/python -c 'import geo; geo.warm()'
+	@echo "compiling the kernels, once: about a minute"
+	@$(BIN)/python -m engine.warming
 	@touch $(STAMP)
 
 run: $(STAMP) ## open the demo city on this terminal (Ctrl-C ends it)

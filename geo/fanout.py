@@ -10,18 +10,9 @@ import numpy as np
 from geo.arrays import Ints
 from geo.kernels import allocating, kernel
 from geo.tiles import NODE_BITS
+from geo.visits import roomy
 
 _BITS_MAX = 6
-
-
-@allocating
-def roomy(words: Ints, room: int) -> Ints:
-    """*words*, or a longer array with the same beginning."""
-    if room <= len(words):
-        return words
-    longer = np.empty(max(room, 2 * len(words)), np.int32)
-    longer[: len(words)] = words
-    return longer
 
 
 @allocating
@@ -59,7 +50,9 @@ def fanned(quad: Ints, nodes: int, words: Ints, first: int, used: int) -> tuple[
 @allocating
 def _counted(quad: Ints, nodes: int) -> tuple[Ints, Ints]:
     """Leaves below each node, and the most halvings down to one."""
-    leaves, height = np.zeros(nodes, np.int32), np.ones(nodes, np.int32)
+    leaves, height = np.empty(nodes, np.int32), np.empty(nodes, np.int32)
+    for node in range(nodes):
+        leaves[node], height[node] = 0, 1
     for node in range(nodes - 1, 0, -1):
         for child in quad[node]:
             leaves[node] += leaves[child] if child >= 0 else 1

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,9 +101,22 @@ def inlined(function: F) -> F:
     return _compiled(function, counted=False, forceinline=True)
 
 
+def _widened(template: Callable[..., Any], args: Sequence[Any], kws: Mapping[str, Any]) -> Any:
+    """What numba asks a kernel that a kernel calls, with its integers as int64: else the callee is compiled once more
+    for each literal, for an i4 out of an array, and for what a variable seems to be before its loop has been read.
+    """
+    return template([_wide(kind) for kind in args], {name: _wide(kind) for name, kind in kws.items()})
+
+
+def _wide(kind: Any) -> Any:
+    plain = types.unliteral(kind)  # type: ignore[no-untyped-call]  # numba's own has no types
+    return types.int64 if plain == types.int32 else plain
+
+
 def _compiled(function: F, counted: bool, **options: bool) -> F:
     dispatcher: Any = numba.njit(nogil=True, error_model="numpy", _nrt=counted, **options)(function)
     with suppress(RuntimeError):  # numba: "no locator available"
         dispatcher._cache = _StampedCache(function)  # type: ignore[no-untyped-call]  # numba's own has no types
+    dispatcher.get_call_template = partial(_widened, dispatcher.get_call_template)
     DISPATCHERS.append(dispatcher)
     return cast(F, dispatcher)

@@ -12,12 +12,13 @@ import math
 import numpy as np
 
 from geo.arrays import Floats, Ints, Longs, frozen
-from geo.fanout import fanned, roomy
+from geo.fanout import fanned
 from geo.groups import balls
 from geo.kernels import allocating, inlined, kernel
 from geo.outline import Outlines
 from geo.sieve import Listed, Slate, Tile, narrowed, reached, sifted, thinned
 from geo.tiles import DEPTH_MAX, FLAG_BITS, SIDE_BITS, Tiles
+from geo.visits import roomy
 
 WORDS = 100
 FEW = 6
@@ -36,7 +37,7 @@ def tiles_of(outlines: Outlines) -> Tiles:
     """The tiles of all polygons among the fences."""
     frame = np.zeros((len(outlines.chain_ptr) - 1, 4))
     tile_at = np.zeros((len(frame) + 1, 2), np.int64)
-    tile = _tile_all(outlines, frame, tile_at)
+    tile = _tile_all(outlines, frame, tile_at).copy()  # no longer than what is in it
     return Tiles(frozen(frame, np.float64), frozen(tile_at, np.int64), frozen(tile, np.int32))
 
 
@@ -53,7 +54,7 @@ def _tile_all(outlines: Outlines, frame: Floats, tile_at: Longs) -> Ints:
         slate = _slate(outlines, ptr[f], ptr[f + 1], frame[f])
         words, used = _tiled(slate, frame[f], words, used)
     tile_at[-1, 0], tile_at[-1, 1] = used, len(outlines.vertex)
-    return words[:used].copy()
+    return words[:used]
 
 
 @kernel
@@ -84,11 +85,12 @@ def _slate(outlines: Outlines, first_chain: int, end_chain: int, frame: Floats) 
         if c + 1 == end_chain or chain[c + 1, 0] - first != end:
             before[ring], after[end - 1] = end - 1, ring
             ring = end + 1
-    edge, spot = edge[:count].copy(), np.empty((size, 2))
+    edge, spot, mark = edge[:count], np.empty((size, 2)), np.empty(size, np.int32)
     for k in range(size):
         spot[k, 0] = (vertex[first + k, 0] - frame[0]) * frame[2]
         spot[k, 1] = (vertex[first + k, 1] - frame[1]) * frame[3]
-    mark, ray, pile = np.full(size, -1, np.int32), np.empty((size, 3)), np.empty(size * (4 * DEPTH_MAX + 2), np.int32)
+        mark[k] = -1
+    ray, pile = np.empty((size, 3)), np.empty(size * (4 * DEPTH_MAX + 2), np.int32)
     return Slate(spot, before, after, mark, ray, edge, balls(spot, edge, _wide(frame, 0.5, 0.5)[0]), pile)
 
 
@@ -98,10 +100,13 @@ def _tiled(slate: Slate, frame: Floats, words: Ints, used: int) -> tuple[Ints, i
     pile, first, edges = slate.pile, used, len(slate.edge)
     words = roomy(words, used + 2)
     words[first + 1] = 0
-    pile[:edges] = slate.edge << FLAG_BITS
+    for k in range(edges):  # here and below: a slice assignment takes numba seconds to compile
+        pile[k] = slate.edge[k] << FLAG_BITS
     used += 2
     stack, count = np.empty((4 * DEPTH_MAX + 4, 10), np.int64), 1
-    stack[0] = np.array([0, 0, 0, 0, edges, 0, 0, WORDS * edges, 0, 0])
+    for k in range(stack.shape[1]):
+        stack[0, k] = 0
+    stack[0, 4], stack[0, 7] = edges, WORDS * edges
     quad, nodes = np.empty((64, 4), np.int32), 1
     while count:
         count -= 1
@@ -113,15 +118,27 @@ def _tiled(slate: Slate, frame: Floats, words: Ints, used: int) -> tuple[Ints, i
             quad[slot >> 2, slot & 3] = ~(used - first)
             words = roomy(words, used + 1 + end - mine[0])
             words[used] = ((end - mine[0]) << SIDE_BITS | (mine[1] - mine[0])) << 1 | int(mine[3])
-            words[used + 1 : used + 1 + end - mine[0]] = pile[mine[0] : end]
-            used += 1 + end - mine[0]
+            used += 1
+            for k in range(mine[0], end):
+                words[used] = pile[k]
+                used += 1
             continue
         quad[slot >> 2, slot & 3] = nodes
         if nodes == len(quad):
-            quad = np.concatenate((quad, np.empty_like(quad)))
+            quad = _twice(quad)
         count = _quartered(slate, frame, stack, count, mine[2], (quad[nodes], nodes))
         nodes += 1
     return fanned(quad, nodes, words, first, used)
+
+
+@allocating
+def _twice(quad: Ints) -> Ints:
+    """*quad* with as many rows again."""
+    longer = np.empty((2 * len(quad), 4), np.int32)
+    for k in range(len(quad)):
+        for quarter in range(4):
+            longer[k, quarter] = quad[k, quarter]
+    return longer
 
 
 @inlined

@@ -7,7 +7,6 @@ import signal
 
 import structlog
 
-import geo
 from engine import runtime, telemetry
 from engine.clock import Clock
 from engine.embedded.secrets import load_secrets
@@ -21,6 +20,7 @@ from engine.matcher.recover import Recovery
 from engine.matcher.snapshots import Snapshots
 from engine.postgres.pool import ENGINE, open_pool
 from engine.settings import Settings
+from engine.warming import warm
 
 log = structlog.get_logger()
 
@@ -28,7 +28,8 @@ log = structlog.get_logger()
 def main(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT."""
     telemetry.configure(settings, "matcher")
-    geo.warm()  # kernels compile or load once, before any partition is taken
+    # kernels compile or load once, before any partition is taken
+    warm(lambda done, total: log.info("kernels.compiling", done=done, total=total))
     runtime.run(_run(settings))
     return 0
 
