@@ -15,8 +15,8 @@ from benchmarks.bars import Plan
 from benchmarks.geo_shapes import M_PER_DEG, Floats, Longs, Shapes, stars
 from engine.demo.city import read_city
 from engine.demo.streets import edges, read_streets
+from geo.compiling import Fence
 from geo.fence import Circle
-from geo.index import Fence
 
 KINDS: Final = ("real", "uniform")
 _BESIDE_M: Final = 5.0

@@ -69,4 +69,4 @@ def _child(quad: Ints, node: int, bits: int, row: int, column: int) -> int:
         if child < 0:
             break
         child = np.int64(quad[child, 2 * (row >> bit & 1) + (column >> bit & 1)])
-    return child
+    return int(child)

@@ -211,7 +211,9 @@ class FenceIndex:
 
 def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
     """Whether both have the same fences in the same places; what is asked of visits may differ."""
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("fence", "centre", "vertex"))
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("fence", "centre", "vertex", "chain_ptr")
+    )
 
 
 def _centres(around: Floats, circle: Flags) -> Floats:

@@ -114,7 +114,8 @@ def _wide(kind: Any) -> Any:
 
 
 def _compiled(function: F, counted: bool, **options: bool) -> F:
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", _nrt=counted, **options)(function)
+    compiler = numba.njit(nogil=True, error_model="numpy", _nrt=counted, **options)  # type: ignore[call-overload]
+    dispatcher: Any = compiler(function)
     with suppress(RuntimeError):  # numba: "no locator available"
         dispatcher._cache = _StampedCache(function)  # type: ignore[no-untyped-call]  # numba's own has no types
     dispatcher.get_call_template = partial(_widened, dispatcher.get_call_template)

@@ -17,7 +17,7 @@ _LARGEST_M: Final = frozen([80.0, 500.0, 1_323.0, 3_500.0, 9_260.0, 24_500.0, ma
 """Radius up to which a resolution is used, from the leaves on: by √7 each, but for the leaves."""
 COARSEST: Final = constant(LEAF_RES - len(_LARGEST_M) + 1)
 LEVELS: Final = tuple(range(int(COARSEST), LEAF_RES + 1))
-"""Resolutions a cover may be laid at; a point is looked up at those in use."""
+"""Resolutions a cover may be laid at."""
 EDGE_BIT: Final = np.uint64(1 << 63)
 """No cell has this bit: set in edge cells, it sorts them behind the inside ones."""
 

@@ -58,8 +58,8 @@ def walked(customer: Records, lat: float, lng: float) -> bool:
 def keep(customer: Records, here: Spot, safe_m: float) -> None:
     """Make the place the middle of a safe region of this radius; none if that is small."""
     customer["safe_lat"], customer["safe_lng"] = here[3], here[4]
-    off_m = _M_PER_DEG * (abs(here[3] - customer["safe_lat"]) + abs(here[4] - customer["safe_lng"]))
-    safe_m -= off_m + _SLACK_M
+    off_deg = abs(here[3] - float(customer["safe_lat"])) + abs(here[4] - float(customer["safe_lng"]))
+    safe_m -= _M_PER_DEG * off_deg + _SLACK_M
     if safe_m < _SHORTEST_M:
         customer["safe_m"] = 0.0
         return

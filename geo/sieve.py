@@ -102,7 +102,7 @@ def _meets(spot: Floats, e: int, y: float, x: float, reach: float) -> bool:
     ay, ax, by, bx = spot[e, 0] - y, spot[e, 1] - x, spot[e + 1, 0] - y, spot[e + 1, 1] - x
     if max(ay, by) < -reach or min(ay, by) > reach or max(ax, bx) < -reach or min(ax, bx) > reach:
         return False
-    return abs(ay * bx - ax * by) <= reach * (abs(by - ay) + abs(bx - ax))
+    return bool(abs(ay * bx - ax * by) <= reach * (abs(by - ay) + abs(bx - ax)))
 
 
 @inlined

@@ -42,7 +42,7 @@ NO_STARTS = starts_of(np.zeros(0, np.int32), np.zeros(0, np.int64))
 @kernel
 def awaits(visit: Records, starts: Starts) -> bool:
     """Whether something began at the visit's fence that the customer has not met."""
-    return len(starts.fence) > 0 and bool(visit["last_ms"] < _before_ms(starts, visit["fence"]))
+    return len(starts.fence) > 0 and bool(visit["last_ms"] < _before_ms(starts, int(visit["fence"])))
 
 
 @kernel

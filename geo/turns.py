@@ -95,7 +95,7 @@ def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, ho
     if ping["at_ms"] - customer["at_ms"] > how.rules.silent_ms:
         return False
     while slot != NOBODY:
-        if ripe(dwells, visits[slot], ping["at_ms"]) or awaits(visits[slot], how.starts):
+        if ripe(dwells, visits[slot], int(ping["at_ms"])) or awaits(visits[slot], how.starts):
             return False
         slot = visits[slot]["next"]
     slot = customer["head"]
@@ -110,7 +110,7 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     """One customer's turn; which: place of the ping, the ping, its leaf. False, nothing done, if *work* lacks room."""
     i, ping, cell = which
     customer = work.customers[ping["row"]]
-    here, head = spot(ping["lat"], ping["lng"]), customer["head"]
+    here, head = spot(float(ping["lat"]), float(ping["lng"])), customer["head"]
     count = _around(index.lookup, cell, here, work.found)
     if count < 0:
         return False
@@ -118,13 +118,13 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     if len(found) or head != NOBODY:
         if not _roomy(work, index.dwells, head, len(found)):
             return False
-        fix = Fix(i, ping["row"], here, known_m(ping["accuracy_m"], how.rules), ping["at_ms"])
+        fix = Fix(i, int(ping["row"]), here, known_m(float(ping["accuracy_m"]), how.rules), int(ping["at_ms"]))
         if head != NOBODY:
             _depart(work, index, fix, found, how)
             _dwell(work, index.dwells, fix, how.rules)
         _arrive(work, fix, found, how.rules, customer["at_ms"] == NEVER)
     safe_m = 0.0
-    if walked(customer, ping["lat"], ping["lng"]) and _is_in(work.visits, customer["head"], found):
+    if walked(customer, here[3], here[4]) and _is_in(work.visits, customer["head"], found):
         safe_m = clear_m(index.near, index.lookup.centre, index.outlines, cell, here)
     keep(customer, here, safe_m)
     return True
@@ -212,7 +212,7 @@ def _roomy(work: Work, dwells: Dwells, head: int, count: int) -> bool:
     while slot != NOBODY:
         most += 1 + thresholds(dwells, work.visits[slot]["fence"])
         slot = work.visits[slot]["next"]
-    return work.ends[USED] + count <= len(work.visits) and work.tally[EMITTED] + most <= len(work.out)
+    return bool(work.ends[USED] + count <= len(work.visits) and work.tally[EMITTED] + most <= len(work.out))
 
 
 @kernel

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geo.compiling import Fence
 from geo.fence import Circle
-from geo.index import Fence, FenceIndex
+from geo.index import FenceIndex
 from geo.polygon import polygon
 from geo.presence import Presence
 from geo.records import CUSTOMER

@@ -15,8 +15,8 @@ import numpy as np
 import shapely
 
 from geo.arrays import Flags, Floats
+from geo.compiling import Fence
 from geo.fence import Circle
-from geo.index import Fence
 from geo.match import Pairs
 from geo.sphere import units
 from geo.units import EARTH_RADIUS_M

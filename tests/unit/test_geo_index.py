@@ -12,8 +12,9 @@ import pytest
 from geo.cells import cell_text, coarse, encode, parent
 from geo.errors import FenceError, GeoError, PositionError
 from geo.fence import Circle
-from geo.index import FenceIndex
+from geo.index import FenceIndex, same_ground
 from geo.match import match
+from geo.polygon import Polygon
 from geo.position import check_position, valid
 from geo.sphere import distance_m, pair_distance_m
 from tests.reference.geo_ground import moved
@@ -138,3 +139,18 @@ def test_nobody_writes_to_an_index() -> None:
     index = FenceIndex.build([Circle(1, *HELSINKI, 200.0)])
     with pytest.raises(ValueError, match="read-only"):
         index.radius_m[0] = 1e9
+
+
+def test_a_part_that_goes_to_the_next_fence_is_other_ground() -> None:
+    """Not a vertex moves, and no fence's middle."""
+    corners, island = [(0.0, 0.0), (0.0, 0.03), (0.03, 0.03), (0.03, 0.0)], [(0.01, 0.01), (0.01, 0.02), (0.02, 0.02)]
+    lake = [(0.005, 0.005), (0.005, 0.025), (0.025, 0.025), (0.025, 0.005)]
+    hook = [(0.008, 0.008), (0.008, 0.028), (0.028, 0.028), (0.028, 0.027), (0.009, 0.027), (0.009, 0.008)]
+    with_island, hooked = Polygon(1, ((corners, lake), (island,))), Polygon(2, ((island,), (hook,)))
+    land_only, hook_only = (  # rings of several parts are drawn in another order than they were given in
+        Polygon(fence, (tuple([tuple(at) for at in ring.tolist()] for ring in part),))
+        for fence, part in ((1, with_island.drawn[0]), (2, hooked.drawn[1]))
+    )
+    one, other = FenceIndex.build([with_island, hook_only]), FenceIndex.build([land_only, hooked])
+    assert np.array_equal(one.vertex, other.vertex) and np.array_equal(one.centre, other.centre)
+    assert same_ground(one, one) and not same_ground(one, other)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from geo import starting
+from geo.compiling import Fence
 from geo.fence import Circle
-from geo.index import Fence, FenceIndex
+from geo.index import FenceIndex
 from geo.match import match
 from geo.pings import PingIndex
 from geo.polygon import polygon

@@ -93,7 +93,7 @@ def test_a_missing_cut_or_foreign_part_is_refused(live: Snapshot, name: str) -> 
     parts = encode(live)
     good = parts[name]
     broken = [b"", b"CANDLE01", good[:20], good[: len(good) // 2], good[: -LINE * 2], b"X" + good[1:]]
-    broken += [good[:8] + b"\xff" * 8 + good[16:], good[:16] + b"\xc1" + good[17:]]
+    broken += [good[:8] + b"\xff" * 8 + good[16:], good[:16] + b"\xc1" + good[17:], b"CANDLE01" + good[8:]]
     for part in broken:
         with pytest.raises(BrokenSnapshot, match=name):
             decode({**parts, name: part})
