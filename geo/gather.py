@@ -28,6 +28,17 @@ _RUNS: Final = RUNS * len(UPPER)
 _NOWHERE: Final = constant(-1)
 
 
+class Pairs(NamedTuple):
+    """M pairs, ordered by (point, fence)."""
+
+    point: Ints
+    """i4[M]: place of the point in the arrays given."""
+    fence: Ints
+    """i4[M]: position of the fence in the index."""
+    edge_m: Floats
+    """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5.5 % too deep."""
+
+
 class Points(NamedTuple):
     """n points ready for kernels."""
 
@@ -145,7 +156,7 @@ def _spans(lookup: Lookup, count: int, level: tuple[int, int], sifted: Sifted) -
 
 
 @kernel
-def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: NamedTuple, start: int, count: int) -> int:
+def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: Pairs, start: int, count: int) -> int:
     """Write the pairs of a block that begins at the point *start* behind the first *count*; how many there are then."""
     point, posting, waiting, first = sifted.candidate[0], sifted.candidate[1], 0, count
     span, runs = sifted.span, 2 * RUNS * len(index.lookup.upper)
@@ -164,7 +175,7 @@ def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: NamedTu
 
 
 @kernel
-def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: NamedTuple, count: int) -> int:
+def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: Pairs, count: int) -> int:
     """Write those of the waiting candidates that are pairs, points by their place in the block; how many pairs there
     are then.
     """
@@ -235,9 +246,9 @@ def _descend(tile: Ints, sifted: Sifted, polygons: int) -> None:
 
 
 @kernel
-def _sort_by_fence(out: NamedTuple, first: int, end: int) -> None:
-    """Order out[first:end], which ascends by point, by (point, fence), by insertion: a point has few pairs, in at most
-    eight ascending runs.
+def _sort_by_fence(out: Pairs, first: int, end: int) -> None:
+    """Order out[first:end], which ascends by point, by (point, fence), by insertion: a point has few pairs,
+    in few ascending runs.
     """
     for i in range(first + 1, end):
         point, fence = out.point[i], out.fence[i]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from geo.arrays import Floats, Ints, frozen
 from geo.cells import encode
-from geo.gather import BLOCK, Points, block_candidates, block_pairs, room_for
+from geo.gather import BLOCK, Pairs, Points, block_candidates, block_pairs, room_for
 from geo.grouping import together
 from geo.index import FenceIndex, IndexArrays
 from geo.kernels import allocating, kernel
@@ -18,16 +16,7 @@ MANY = 4_096
 _PAIRS = 8
 """A point for which there is room at first; what is not used costs nothing."""
 
-
-class Pairs(NamedTuple):
-    """M pairs, ordered by (point, fence)."""
-
-    point: Ints
-    """i4[M]: place of the point in the arrays given."""
-    fence: Ints
-    """i4[M]: position of the fence in the index."""
-    edge_m: Floats
-    """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5.5 % too deep."""
+__all__ = ["Pairs", "match"]
 
 
 def match(index: FenceIndex, lat: Floats, lng: Floats) -> Pairs:
@@ -43,10 +32,10 @@ def match(index: FenceIndex, lat: Floats, lng: Floats) -> Pairs:
         if start >= len(lat):
             break
         longer = _room(2 * len(out.point) + more)
-        for array, kept in zip(longer, out, strict=True):
-            array[:count] = kept[:count]
+        for name in Pairs._fields:
+            getattr(longer, name)[:count] = getattr(out, name)[:count]
         out = longer
-    pairs = Pairs(*(array[:count] for array in out))
+    pairs = Pairs(out.point[:count], out.fence[:count], out.edge_m[:count])
     return _by_point(pairs, len(lat)) if sort else pairs
 
 

@@ -91,8 +91,8 @@ def leaf_at(frame: Floats, tile_at: Longs, tile: Ints, fence: int, here: tuple[f
         return -1, 0, lng
     word = np.int64(tile[first])
     while word >= 0:
-        shift -= word & NODE
-        word = np.int64(tile[first + below(word, shift, row, column)])
+        shift -= int(word & NODE)
+        word = np.int64(tile[first + below(int(word), shift, row, column)])
     return first + ~word, tile_at[fence, 1], lng
 
 
@@ -108,7 +108,7 @@ def square_of(frame: Floats, fence: int, here: tuple[float, float]) -> tuple[int
         x = (lng - frame[fence, 1]) * frame[fence, 3]
     if not (0.0 <= y < 1.0 and 0.0 <= x < 1.0):
         return -1, 0, lng
-    return np.int64(y * _PARTS), np.int64(x * _PARTS), lng
+    return int(np.int64(y * _PARTS)), int(np.int64(x * _PARTS)), lng
 
 
 @inlined
@@ -135,7 +135,7 @@ def leaf_holds(vertex: Floats, tile: Ints, where: tuple[int, int], here: tuple[f
         odd ^= ((word & TURN_A) != 0) & (lat_a <= lat)
         odd ^= ((word & TURN_B) != 0) & (lat_b <= lat)
         odd ^= spans_east(lat_a, vertex[a, 1], lat_b, vertex[a + 1, 1], lat, lng)
-    return odd
+    return bool(odd)
 
 
 @inlined

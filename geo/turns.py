@@ -217,7 +217,7 @@ def _roomy(work: Work, dwells: Dwells, head: int, count: int) -> bool:
 
 @kernel
 def _sort(found: Ints, count: int) -> None:
-    """Order the first *count* by insertion: they are few, in at most eight ascending runs."""
+    """Order the first *count* by insertion: they are few, in few ascending runs."""
     for i in range(1, count):
         fence, j = found[i], i
         while j > 0 and found[j - 1] > fence:
