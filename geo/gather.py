@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
     fence: Ints
     """i4[M]: position of the fence in the index."""
     edge_m: Floats
-    """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5.5 % too deep."""
+    """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5 % too deep."""
 
 
 class Points(NamedTuple):
@@ -120,12 +120,13 @@ def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sif
 @kernel
 def _fetch(points: Points, start: int, count: int, sifted: Sifted) -> None:
     """Cells, degrees and unit vectors of the block's points; anything for points that are not valid."""
-    degrees, xyz, cell = sifted.degrees, sifted.xyz, sifted.cell
+    lat, lng, cell = sifted.degrees[0], sifted.degrees[1], sifted.cell[0]
+    x, y, z = sifted.xyz[0], sifted.xyz[1], sifted.xyz[2]
     for i in range(count):
         point = points.order[start + i]
-        degrees[0, i], degrees[1, i], cell[0, i] = points.lat[point], points.lng[point], points.cell[point]
+        lat[i], lng[i], cell[i] = points.lat[point], points.lng[point], points.cell[point]
     for i in range(count):
-        xyz[0, i], xyz[1, i], xyz[2, i] = unit(degrees[0, i], degrees[1, i])
+        x[i], y[i], z[i] = unit(lat[i], lng[i])
 
 
 @kernel
