@@ -69,6 +69,7 @@ def open_visit(work: Work, row: int, after: int, fence: int, at_ms: int) -> int:
     visit = work.visits[slot]
     visit["row"], visit["fence"], visit["dwelt_s"] = row, fence, 0
     visit["since_ms"] = visit["last_ms"] = at_ms
+    void_safe(work, row)
     if after == NOBODY:
         visit["next"] = work.customers[row]["head"]
         work.customers[row]["head"] = slot
@@ -79,9 +80,18 @@ def open_visit(work: Work, row: int, after: int, fence: int, at_ms: int) -> int:
 
 
 @kernel
+def void_safe(work: Work, row: int) -> None:
+    """End the customer's safe region: it holds only as long as the visits are those it was laid with. A turn lays the
+    next one when its visits are settled.
+    """
+    work.customers[row]["safe_m"] = 0.0
+
+
+@kernel
 def close_visit(work: Work, slot: int, after: int) -> None:
     """Unlink the visit, which follows *after* in its list (`NOBODY`: is the first), and free its record."""
     visit = work.visits[slot]
+    void_safe(work, visit["row"])
     if after == NOBODY:
         work.customers[visit["row"]]["head"] = visit["next"]
     else:

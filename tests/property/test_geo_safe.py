@@ -16,7 +16,7 @@ from geo.index import FenceIndex
 from geo.polygon import polygon
 from geo.presence import Presence
 from geo.records import CUSTOMER
-from geo.transitions import PING, advance, switch
+from geo.transitions import PING, RULES, Kind, advance, switch, tick
 from tests.reference.geo_ground import haversine_m, moved
 
 START_MS = 1_700_000_000_000
@@ -77,11 +77,28 @@ def test_with_and_without_safe_regions_everything_is_the_same(town: tuple[float,
             new = FenceIndex.build([*fences[::2], Circle(999, *at[0], 40.0)])
             assert switch(kept, index, new, now_ms).tobytes() == switch(plain, index, new, now_ms).tobytes()
             index = new
+        if turn % 7 == 6:
+            now_ms += dice.choice([1_000, 1_900_000])
+            assert tick(kept, index, now_ms).tobytes() == tick(plain, index, now_ms).tobytes()
         for row in range(WALKERS):
             assert kept.visits(row) == plain.visits(row)
     for name in KEPT:
         assert kept.customers[name][:WALKERS].tolist() == plain.customers[name][:WALKERS].tolist()
     assert held > 0 or len(fences) > 3
+
+
+def test_who_falls_silent_in_a_fence_and_goes_on_there_enters_anew() -> None:
+    """A tick ended the visit, so the fix that ends the silence begins another one, though nobody moved."""
+    index, presence = FenceIndex.build([Circle(1, 60.0, 25.0, 200.0)]), Presence()
+
+    def ping(at_ms: int) -> list[int]:
+        return advance(presence, index, np.array([(0, 60.0, 25.0, 5.0, at_ms)], PING)).transitions["kind"].tolist()
+
+    assert [ping(START_MS), ping(START_MS + 1_000)] == [[Kind.ENTER], []]
+    assert presence.customers[0]["safe_m"] > 100.0
+    gone = tick(presence, index, START_MS + 1_000 + RULES.silent_ms + 1)
+    assert gone["kind"].tolist() == [Kind.EXIT]
+    assert ping(START_MS + 2 * RULES.silent_ms) == [Kind.ENTER]
 
 
 def test_a_walk_far_from_any_fence_is_judged_by_distance_alone() -> None:
