@@ -92,7 +92,9 @@ def test_who_falls_silent_in_a_fence_and_goes_on_there_enters_anew() -> None:
     index, presence = FenceIndex.build([Circle(1, 60.0, 25.0, 200.0)]), Presence()
 
     def ping(at_ms: int) -> list[int]:
-        return advance(presence, index, np.array([(0, 60.0, 25.0, 5.0, at_ms)], PING)).transitions["kind"].tolist()
+        seen = advance(presence, index, np.array([(0, 60.0, 25.0, 5.0, at_ms)], PING)).transitions
+        kinds: list[int] = seen["kind"].tolist()
+        return kinds
 
     assert [ping(START_MS), ping(START_MS + 1_000)] == [[Kind.ENTER], []]
     assert presence.customers[0]["safe_m"] > 100.0
