@@ -2,30 +2,25 @@
 
 A step does the same for all points of a block, with no branch on what memory says: so the processor has the nodes,
 postings and fences of the next points on their way while it waits for the first one's. Point by point it would wait for
-each.
+each. Places that come out of memory are unsigned: of a signed one numba asks first whether it counts from the end.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from geo.arrays import Cells, Floats, Ints, Longs
-from geo.cells import ancestor
+from geo.arrays import Floats, Ints
+from geo.asking import ask_polygons
 from geo.edge import arc_of
 from geo.index import IndexArrays, Lookup
-from geo.kernels import allocating, constant, kernel
-from geo.postings import OWN, RUNS, UPPER, one_down, part_of, part_span, span_of
+from geo.kernels import kernel
+from geo.postings import BITS, OWN, PARTS, group_of, node_of, one_down, part_of, part_span, place_of, span_of
+from geo.sifted import BLOCK, CANDIDATES, Points, Sifted, fence_of
 from geo.sphere import unit
-from geo.table import KEY, settled, slot_of
-from geo.tiles import DEPTH_MAX, NODE, below, leaf_holds, leaf_m, square_of
 
-BLOCK: Final = 256
-_CANDIDATES: Final = 1024
-_RUNS: Final = RUNS * len(UPPER)
-_NOWHERE: Final = constant(-1)
+_ROOM: Final = np.uint64(CANDIDATES)
 
 
 class Pairs(NamedTuple):
@@ -39,88 +34,24 @@ class Pairs(NamedTuple):
     """f8[M]: `geo.edge.edge_m`, never above 0; of a polygon up to 5 % too deep."""
 
 
-class Points(NamedTuple):
-    """n points ready for kernels."""
-
-    lat: Floats
-    lng: Floats
-    cell: Cells
-    """u8[n]: leaves, `NO_CELL` for points that are not valid."""
-    order: Ints
-    """i4[n]: the order to take them in: near ones together."""
-
-
-class Sifted(NamedTuple):
-    """What is known of a block's points, and of candidates among them."""
-
-    xyz: Floats
-    """f8[3, BLOCK]: unit vectors."""
-    degrees: Floats
-    """f8[2, BLOCK]: latitude and longitude."""
-    cell: Cells
-    """u8[3, BLOCK]: the leaf, the cell of its node, and what stands in the table where that is looked for first."""
-    slot: Longs
-    """i8[BLOCK]: where that is."""
-    span: Ints
-    """i4[2 * _RUNS, BLOCK]: first and end of each run of postings."""
-    candidate: Ints
-    """i4[2, _CANDIDATES]: place of the point in the block, place of the posting."""
-    fence: Longs
-    """i8[_CANDIDATES]: of the posting."""
-    away: Floats
-    """f8[_CANDIDATES]: square of the chord to the fence's middle less that of its radius; of a polygon, whether it
-    holds the point: 0 or 1.
-    """
-    edge_m: Floats
-    """f8[_CANDIDATES]"""
-    polygon: Longs
-    """i8[5, _CANDIDATES]: of each candidate that is one its place among them, first word, first vertex, word reached
-    and how often a tile there can be halved (`geo.tiles`). The first word is -1 if the point is outside of the frame.
-    """
-    square: Longs
-    """i8[2, _CANDIDATES]: of the same the row and the column of the smallest tile there could be."""
-    lng: Floats
-    """f8[_CANDIDATES]: of the same the longitude in the polygon's turn."""
-
-
-@allocating
-def room_for(points: int) -> Sifted:
-    """An empty record for blocks of that many points."""
-    return Sifted(
-        np.empty((3, points), np.float64),
-        np.empty((2, points), np.float64),
-        np.empty((3, points), np.uint64),
-        np.empty(points, np.int64),
-        np.empty((2 * _RUNS, points), np.int32),
-        np.empty((2, _CANDIDATES), np.int32),
-        np.empty(_CANDIDATES, np.int64),
-        np.empty(_CANDIDATES, np.float64),
-        np.empty(_CANDIDATES, np.float64),
-        np.empty((5, _CANDIDATES), np.int64),
-        np.empty((2, _CANDIDATES), np.int64),
-        np.empty(_CANDIDATES, np.float64),
-    )
-
-
 @kernel
-def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sifted) -> int:
-    """Fill *sifted*, but for its candidates, with the block of points from *start* on; how many candidates it has."""
+def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sifted) -> tuple[int, int]:
+    """Fill *sifted*, but for its candidates, with the block of points from *start* on; (runs, candidates) it has."""
     count = min(BLOCK, len(points.order) - start)
-    lookup, span = index.lookup, sifted.span
     _fetch(points, start, count, sifted)
-    for u in range(len(lookup.upper)):
-        _spans(lookup, count, (lookup.upper[u], 2 * RUNS * u), sifted)
-    most = 0
-    for run in range(0, 2 * RUNS * len(lookup.upper), 2):
-        for i in range(count):
-            most += span[run + 1, i] - span[run, i]
-    return most
+    for u in range(len(index.lookup.upper)):
+        _find_nodes(index.lookup, count, u, sifted)
+    runs = _list_runs(index.lookup, count, sifted)
+    most, first, end = 0, sifted.run[1], sifted.run[2]
+    for run in range(runs):
+        most += end[run] - first[run]
+    return runs, most
 
 
 @kernel
 def _fetch(points: Points, start: int, count: int, sifted: Sifted) -> None:
     """Cells, degrees and unit vectors of the block's points; anything for points that are not valid."""
-    lat, lng, cell = sifted.degrees[0], sifted.degrees[1], sifted.cell[0]
+    lat, lng, cell = sifted.degrees[0], sifted.degrees[1], sifted.cell
     x, y, z = sifted.xyz[0], sifted.xyz[1], sifted.xyz[2]
     for i in range(count):
         point = points.order[start + i]
@@ -130,49 +61,78 @@ def _fetch(points: Points, start: int, count: int, sifted: Sifted) -> None:
 
 
 @kernel
-def _spans(lookup: Lookup, count: int, level: tuple[int, int], sifted: Sifted) -> None:
-    """The runs of each point's node. level: its resolution, and the first of its rows in `Sifted.span`."""
-    upper, row = level
-    cells, slots, keys, stand, span = sifted.cell[0], sifted.slot, sifted.cell[1], sifted.cell[2], sifted.span
+def _find_nodes(lookup: Lookup, count: int, u: int, sifted: Sifted) -> None:
+    """Set the points' nodes at upper[u]."""
+    cells, nodes, upper, none = sifted.cell, sifted.node[u], lookup.upper[u], len(lookup.node) - 1
     for i in range(count):
-        keys[i] = ancestor(cells[i], upper)
-        slots[i] = slot_of(lookup.shift, keys[i])
+        nodes[i] = group_of(lookup.group, lookup.shift, cells[i], upper)
     for i in range(count):
-        stand[i] = lookup.node[slots[i], KEY]
-    for run in range(row, row + 2 * RUNS):
-        for i in range(count):
-            span[run, i] = 0
-    for i in range(count):
-        slot = slots[i]
-        if stand[i] != keys[i]:
-            if stand[i] == 0:
-                continue
-            slot = settled(lookup.node, slot, keys[i])
-            if lookup.node[slot, KEY] == 0:
-                continue
-        span[row, i], span[row + 1, i] = span_of(lookup.node[slot, OWN])
-        part = part_of(cells[i], upper)
-        span[row + 2, i], span[row + 3, i] = part_span(lookup.node, lookup.part_ptr, slot, one_down(part))
-        span[row + 4, i], span[row + 5, i] = part_span(lookup.node, lookup.part_ptr, slot, part)
+        nodes[i] = node_of(lookup.group, nodes[i], place_of(cells[i], upper), none)
 
 
 @kernel
-def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: Pairs, start: int, count: int) -> int:
-    """Write the pairs of a block that begins at the point *start* behind the first *count*; how many there are then."""
-    point, posting, waiting, first = sifted.candidate[0], sifted.candidate[1], 0, count
-    span, runs = sifted.span, 2 * RUNS * len(index.lookup.upper)
-    for i in range(min(BLOCK, len(points.order) - start)):
-        for run in range(0, runs, 2):
-            for at in range(span[run, i], span[run + 1, i]):
-                point[waiting], posting[waiting] = i, at
-                waiting += 1
-                if waiting == _CANDIDATES:
-                    count, waiting = _sift(index, sifted, waiting, out, count), 0
-    count = _sift(index, sifted, waiting, out, count)
-    _sort_by_fence(out, first, count)
-    for k in range(first, count):
+def _list_runs(lookup: Lookup, count: int, sifted: Sifted) -> int:
+    """Write the runs of the points' nodes, by point; how many."""
+    cells, uppers, runs, row = sifted.cell, len(lookup.upper), np.uint64(0), lookup.node
+    point, first, end = sifted.run[0], sifted.run[1], sifted.run[2]
+    for i in range(count):
+        for u in range(uppers):
+            node, part = sifted.node[u, i], part_of(cells[i], lookup.upper[u])
+            bits, parts = row[node, BITS], row[node, PARTS]
+            point[runs] = i
+            first[runs], end[runs] = span_of(row[node, OWN])
+            runs += np.uint64(first[runs] < end[runs])
+            point[runs] = i
+            first[runs], end[runs] = part_span(bits, parts, lookup.part_ptr, one_down(part))
+            runs += np.uint64(first[runs] < end[runs])
+            point[runs] = i
+            first[runs], end[runs] = part_span(bits, parts, lookup.part_ptr, part)
+            runs += np.uint64(first[runs] < end[runs])
+    return int(np.int64(runs))
+
+
+@kernel
+def block_pairs(
+    index: IndexArrays, points: Points, sifted: Sifted, out: Pairs, start: int, state: tuple[int, int]
+) -> int:
+    """Write the pairs of a block that begins at the point *start* behind the first state[1]; how many there are then.
+    state: runs of the block, pairs so far.
+    """
+    (runs, count), run, done, begun = state, 0, 0, state[1]
+    while run < runs:
+        run, done, waiting = _near(index.lookup, sifted, runs, (run, done))
+        count = _sift(index, sifted, waiting, out, count)
+    _sort_by_fence(out, begun, count)
+    for k in range(begun, count):
         out.point[k] = points.order[start + out.point[k]]
     return count
+
+
+@kernel
+def _near(lookup: Lookup, sifted: Sifted, runs: int, state: tuple[int, int]) -> tuple[int, int, int]:
+    """Write candidates while there is room: fences of the runs of which the point lies in the circle around them.
+
+    state: the run to go on with, and how many of its postings are done. Returns those of the next time, and how many
+    candidates there are.
+    """
+    posting_of, centre, xyz = lookup.posting, lookup.centre, sifted.xyz
+    who, first, end = sifted.run[0], sifted.run[1], sifted.run[2]
+    point, posting, square, limit = sifted.candidate[0], sifted.candidate[1], sifted.square[0], sifted.square[1]
+    (run, done), waiting = state, np.uint64(0)
+    while run < runs and waiting < _ROOM:
+        i = who[run]
+        x, y, z = xyz[0, i], xyz[1, i], xyz[2, i]
+        start, last = np.uint64(first[run] + done), np.uint64(end[run])
+        stop = min(last, start + (_ROOM - waiting))
+        for at in range(start, stop):
+            fence = fence_of(posting_of[at])
+            dx, dy, dz, most = centre[fence, 0] - x, centre[fence, 1] - y, centre[fence, 2] - z, centre[fence, 3]
+            near = dx * dx + dy * dy + dz * dz
+            point[waiting], posting[waiting], square[waiting], limit[waiting] = i, posting_of[at], near, most
+            waiting += np.uint64(near <= abs(most))
+        done = 0 if stop == last else done + int(np.int64(stop - start))
+        run += stop == last
+    return run, done, int(np.int64(waiting))
 
 
 @kernel
@@ -180,70 +140,19 @@ def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: Pairs, count: i
     """Write those of the waiting candidates that are pairs, points by their place in the block; how many pairs there
     are then.
     """
-    fences, away, edge_m, point, posting = (
-        sifted.fence,
-        sifted.away,
-        sifted.edge_m,
-        sifted.candidate[0],
-        sifted.candidate[1],
-    )
-    posting_of, centre, xyz = index.lookup.posting, index.lookup.centre, sifted.xyz
+    point, posting, square, limit = sifted.candidate[0], sifted.candidate[1], sifted.square[0], sifted.square[1]
+    edge_m, which, polygons, pairs = sifted.edge_m, sifted.polygon[0], np.uint64(0), np.uint64(count)
     for c in range(waiting):
-        fence = np.int64(posting_of[posting[c]])
-        fences[c] = fence if fence >= 0 else ~fence
-    polygons = 0
+        edge_m[c] = arc_of(square[c]) - arc_of(abs(limit[c]))
     for c in range(waiting):
-        f, i = fences[c], point[c]
-        dx, dy, dz = centre[f, 0] - xyz[0, i], centre[f, 1] - xyz[1, i], centre[f, 2] - xyz[2, i]
-        square, limit = dx * dx + dy * dy + dz * dz, centre[f, 3]
-        away[c] = square - limit
-        edge_m[c] = arc_of(square) - arc_of(abs(limit))
-        sifted.polygon[0, polygons] = c
-        polygons += limit < 0.0
+        which[polygons] = c
+        polygons += np.uint64(limit[c] < 0.0)
     if polygons:
-        _ask_polygons(index, sifted, polygons)
+        ask_polygons(index, sifted, int(np.int64(polygons)))
     for c in range(waiting):
-        out.point[count], out.fence[count], out.edge_m[count] = point[c], fences[c], edge_m[c]
-        count += away[c] <= 0.0
-    return count
-
-
-@kernel
-def _ask_polygons(index: IndexArrays, sifted: Sifted, polygons: int) -> None:
-    """Set `away` and `edge_m` of the candidates that are polygons."""
-    tiles, outline, degrees, which = index.tiles, index.outlines.vertex, sifted.degrees, sifted.polygon[0]
-    first, vertex, word = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3]
-    for k in range(polygons):
-        f, i = sifted.fence[which[k]], sifted.candidate[0, which[k]]
-        row, column, sifted.lng[k] = square_of(tiles.frame, f, (degrees[0, i], degrees[1, i]))
-        sifted.square[0, k], sifted.square[1, k] = row, column
-        first[k], vertex[k] = tiles.tile_at[f, 0] if row >= 0 else _NOWHERE, tiles.tile_at[f, 1]
-    _descend(tiles.tile, sifted, polygons)
-    for k in range(polygons):
-        c = which[k]
-        i = sifted.candidate[0, c]
-        here, leaf = (degrees[0, i], sifted.lng[k]), (first[k] + ~word[k], vertex[k])
-        sifted.away[c] = 1.0
-        if first[k] >= 0 and leaf_holds(outline, tiles.tile, leaf, here):
-            east = math.sqrt(sifted.xyz[0, i] ** 2 + sifted.xyz[1, i] ** 2)
-            sifted.away[c], sifted.edge_m[c] = 0.0, -leaf_m(outline, tiles.tile, leaf, here, east)
-
-
-@kernel
-def _descend(tile: Ints, sifted: Sifted, polygons: int) -> None:
-    """Go down to the leaves of all polygons at once, level by level."""
-    first, word, shift = sifted.polygon[1], sifted.polygon[3], sifted.polygon[4]
-    square, deeper = sifted.square, False
-    for k in range(polygons):
-        word[k], shift[k] = tile[first[k]] if first[k] >= 0 else _NOWHERE, DEPTH_MAX
-        deeper |= word[k] >= 0
-    while deeper:
-        deeper = False
-        for k in range(polygons):
-            if word[k] >= 0:
-                shift[k] -= word[k] & NODE
-                word[k] = tile[first[k] + below(word[k], shift[k], square[0, k], square[1, k])]
-                deeper |= word[k] >= 0
+        out.point[pairs], out.fence[pairs], out.edge_m[pairs] = point[c], fence_of(posting[c]), edge_m[c]
+        pairs += np.uint64(edge_m[c] <= 0.0)
+    return int(np.int64(pairs))
 
 
 @kernel

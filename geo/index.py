@@ -23,8 +23,7 @@ from geo.table import shift_of
 from geo.tiles import Tiles
 from geo.units import EARTH_RADIUS_M
 
-POLYGON = -1.0
-"""In `FenceIndex.centre` in place of a chord."""
+_ROUND_UP = 1.0 + 1e-9
 
 
 class Lookup(NamedTuple):
@@ -32,6 +31,7 @@ class Lookup(NamedTuple):
 
     upper: Ints
     shift: np.uint64
+    group: Cells
     node: Cells
     part_ptr: Ints
     posting: Ints
@@ -76,6 +76,7 @@ _DTYPES = {
     "reach_m": np.float64,
     "centre": np.float64,
     "upper": np.int32,
+    "group": np.uint64,
     "node": np.uint64,
     "part_ptr": np.int32,
     "posting": np.int32,
@@ -110,12 +111,16 @@ class FenceIndex:
     reach_m: Floats
     """f8[F]: metres; nothing of the fence lies farther from (lat, lng)."""
     centre: Floats
-    """f8[F, 4]: unit vector of (lat, lng), and the square of the radius' chord on the unit sphere; of a polygon -1."""
+    """f8[F, 4]: unit vector of (lat, lng), and the square of the radius' chord on the unit sphere; of a polygon, which
+    is known by it, that of the reach's, rounded up and below 0.
+    """
     upper: Ints
     """i4[0..3]: resolutions of nodes in use, ascending (`geo.postings`)."""
+    group: Cells
+    """u8[H, 10]: hash table of groups of nodes (`geo.table`, `geo.postings`)."""
     node: Cells
-    """u8[H, 4]: hash table of the covers' cells (`geo.table`): key, bits of its parts, its own postings as first and
-    count in 32 bits each, place in `part_ptr`.
+    """u8[M + 1, 3]: nodes in the order of their cells, and an empty one: bits of its parts, its own postings as first
+    and count in 32 bits each, place in `part_ptr`.
     """
     part_ptr: Ints
     """i4[...]: the postings of a node's r-th part are [part_ptr[place + r], part_ptr[place + r + 1])."""
@@ -199,7 +204,7 @@ class FenceIndex:
     def kernel_view(self) -> IndexArrays:
         """The one place where the record is unpacked for kernels."""
         return IndexArrays(
-            Lookup(self.upper, shift_of(self.node), self.node, self.part_ptr, self.posting, self.centre),
+            Lookup(self.upper, shift_of(self.group), self.group, self.node, self.part_ptr, self.posting, self.centre),
             Near(self.near_res, shift_of(self.near_cell), self.near_cell, self.near),
             Dwells(self.dwell_ptr, self.dwell_s),
             self.radius_m,
@@ -218,5 +223,6 @@ def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
 
 def _centres(around: Floats, circle: Flags) -> Floats:
     """`FenceIndex.centre`."""
-    limit = np.where(circle, (2.0 * np.sin(around[:, 2] / (2.0 * EARTH_RADIUS_M))) ** 2, POLYGON)
+    limit = (2.0 * np.sin(np.where(circle, around[:, 2], -around[:, 3]) / (2.0 * EARTH_RADIUS_M))) ** 2
+    limit = np.where(circle, limit, -_ROUND_UP * limit)
     return np.concatenate([units(around[:, 0], around[:, 1]), limit[:, None]], axis=1)

@@ -6,10 +6,11 @@ import numpy as np
 
 from geo.arrays import Floats, Ints, frozen
 from geo.cells import encode
-from geo.gather import BLOCK, Pairs, Points, block_candidates, block_pairs, room_for
+from geo.gather import Pairs, block_candidates, block_pairs
 from geo.grouping import together
 from geo.index import FenceIndex, IndexArrays
 from geo.kernels import allocating, kernel
+from geo.sifted import BLOCK, Points, room_for
 
 MANY = 4_096
 """From so many points on it pays to take those together that are near each other."""
@@ -71,9 +72,9 @@ def _pairs(index: IndexArrays, points: Points, out: Pairs, start: int, count: in
     """
     sifted = room_for(BLOCK)
     while start < len(points.order):
-        most = block_candidates(index, points, start, sifted)
+        runs, most = block_candidates(index, points, start, sifted)
         if count + most >= len(out.point):
             return start, count, most
-        count = block_pairs(index, points, sifted, out, start, count)
+        count = block_pairs(index, points, sifted, out, start, (runs, count))
         start += BLOCK
     return start, count, 0

@@ -20,7 +20,7 @@ from geo.boundary import beside, boundary_m
 from geo.cells import ancestor
 from geo.edge import Spot, arc_of, square_to
 from geo.index import Near
-from geo.kernels import kernel
+from geo.kernels import constant, kernel
 from geo.near import LIST, SIGHT_M
 from geo.outline import Outlines
 from geo.postings import span_of
@@ -34,7 +34,7 @@ _SLACK_M: Final = 1.0
 _SHORTEST_M: Final = 5.0
 _SIGHT_DEG: Final = 2.0 * SIGHT_M / _M_PER_DEG
 _ROUND_UP: Final = 1.0 + 1e-6
-_CROWD: Final = 32
+CROWD: Final = constant(32)
 """Where more fences come near, a safe region would be small and dear."""
 
 
@@ -77,7 +77,7 @@ def clear_m(near: Near, centre: Floats, outlines: Outlines, cell: np.uint64, her
         if near.near_cell[slot, KEY] == 0:
             continue
         first, end = span_of(near.near_cell[slot, LIST])
-        if end - first > _CROWD:
+        if end - first > CROWD:
             return 0.0
         for at in range(first, end):
             least_m = min(least_m, _away_m(near.near[at], centre, outlines, here))

@@ -121,6 +121,12 @@ def below(word: int, shift: int, row: int, column: int) -> int:
     return (word >> NODE_BITS) + ((row >> shift & last) << bits) + (column >> shift & last)
 
 
+@kernel
+def edges_of(head: np.int64) -> int:
+    """How many edges the leaf with this head lists."""
+    return int(head >> 1 + SIDE_BITS)
+
+
 @inlined
 def leaf_holds(vertex: Floats, tile: Ints, where: tuple[int, int], here: tuple[float, float]) -> bool:
     """Whether the polygon holds a point of the leaf. where, here: as `leaf_at` says."""
@@ -144,7 +150,7 @@ def leaf_m(vertex: Floats, tile: Ints, where: tuple[int, int], here: tuple[float
     leaf, first = where
     lat, lng = here
     best = np.inf
-    for k in range(leaf + 1, leaf + 1 + (np.int64(tile[leaf]) >> 1 + SIDE_BITS)):
+    for k in range(leaf + 1, leaf + 1 + edges_of(np.int64(tile[leaf]))):
         a = first + (np.int64(tile[k]) >> FLAG_BITS)
         ay, ax = vertex[a, 0] - lat, (vertex[a, 1] - lng) * east
         dy, dx = vertex[a + 1, 0] - lat - ay, (vertex[a + 1, 1] - lng) * east - ax

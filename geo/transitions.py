@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geo.ahead import BLOCK, ROWS
 from geo.arrays import Records, frozen
 from geo.cells import library_leaves, the_grid
 from geo.errors import GeoError
@@ -78,7 +79,8 @@ def advance(
     presence.reserve(int(pings["row"].max()) + 1)
     cells, work, done = np.empty(len(pings), np.uint64), presence.work(len(pings)), 0
     leaves_astir(work.customers, pings, the_grid(), cells)
-    while (done := take(work, index.kernel_view, pings, cells, How(rules, starts), done)) < len(pings):
+    how, room = How(rules, starts), np.empty((ROWS, BLOCK), np.int64)
+    while (done := take(work, index.kernel_view, pings, cells, how, (done, room))) < len(pings):
         if cells[done] > ASK:
             work = longer(work)
         else:

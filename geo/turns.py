@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.arrays import Cells, Floats, Ints, Records
-from geo.cells import ancestor
+from geo.ahead import BLOCK, look_ahead
+from geo.arrays import Cells, Floats, Ints, Longs, Records
 from geo.edge import Spot, edge_m, spot, square_to
 from geo.index import Dwells, IndexArrays, Lookup
 from geo.judge import Fix, confirms, departs, known_m, ripe, ripen, thresholds
 from geo.kernels import allocating, constant, kernel
 from geo.leaves import ASK, Grid, leaves
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
-from geo.postings import OWN, one_down, part_of, part_span, span_of
+from geo.postings import BITS, OWN, PARTS, group_of, node_of, one_down, part_of, part_span, place_of, span_of
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
@@ -33,7 +33,6 @@ from geo.records import (
 )
 from geo.safe import clear_m, covers, keep, walked
 from geo.starts import Starts, awaits, confirm
-from geo.table import KEY, settled, slot_of
 from geo.tiles import Tiles, held
 from geo.units import AT_MS_END
 from geo.visits import end_visit, open_visit, write
@@ -49,11 +48,15 @@ class How(NamedTuple):
 
 
 @kernel
-def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, how: How, start: int) -> int:
-    """Take PING[n] in the order of the array, from *start* on. n, or the ping before which it stopped: its leaf must be
-    asked of the library (*cells* has `ASK` or 0), or *work* has no room for what it may bring.
+def take(work: Work, index: IndexArrays, pings: Records, cells: Cells, how: How, state: tuple[int, Longs]) -> int:
+    """Take PING[n] in the order of the array, from state[0] on. n, or the ping before which it stopped: its leaf must
+    be asked of the library (*cells* has `ASK` or 0), or *work* has no room for what it may bring. state[1]: room for
+    `geo.ahead`.
     """
+    start, room = state
     for i in range(start, len(pings)):
+        if (i - start) % BLOCK == 0:
+            look_ahead(work, index, pings, cells, (i, min(i + BLOCK, len(pings))), room)
         ping = pings[i]
         customer = work.customers[ping["row"]]
         fate = _fate(ping, customer["at_ms"])
@@ -159,15 +162,12 @@ def _around(lookup: Lookup, cell: np.uint64, here: Spot, found: Ints) -> int:
     count = 0
     for u in range(len(lookup.upper)):
         upper = lookup.upper[u]
-        key = ancestor(cell, upper)
-        slot = settled(lookup.node, slot_of(lookup.shift, key), key)
-        if lookup.node[slot, KEY] == 0:
-            continue
-        own = span_of(lookup.node[slot, OWN])
-        count = _holding(lookup.posting, lookup.centre, own, here, found, count)
-        part = part_of(cell, upper)
+        slot = group_of(lookup.group, lookup.shift, cell, upper)
+        node = node_of(lookup.group, slot, place_of(cell, upper), len(lookup.node) - 1)
+        bits, parts, part = lookup.node[node, BITS], lookup.node[node, PARTS], part_of(cell, upper)
+        count = _holding(lookup.posting, lookup.centre, span_of(lookup.node[node, OWN]), here, found, count)
         for each in (one_down(part), part):
-            run = part_span(lookup.node, lookup.part_ptr, slot, each)
+            run = part_span(bits, parts, lookup.part_ptr, each)
             count = _holding(lookup.posting, lookup.centre, run, here, found, count)
     return count
 
@@ -182,11 +182,8 @@ def _holding(posting: Ints, centre: Floats, span: tuple[int, int], here: Spot, f
         if fence < 0:
             found[count] = ~fence
             count += 1
-        elif square_to(centre, fence, here) <= centre[fence, 3]:
-            found[count] = fence
-            count += 1
-        elif centre[fence, 3] < 0.0:
-            found[count] = ~fence
+        elif square_to(centre, fence, here) <= abs(centre[fence, 3]):
+            found[count] = fence if centre[fence, 3] >= 0.0 else ~fence
             count += 1
     return count
 

@@ -28,9 +28,10 @@ from geo.visits import open_visit, with_room
 
 _SHAPES: Final = {
     "centre": (0, 4),
-    "node": (8, 4),
+    "group": (8, 10),
+    "node": (1, 3),
     "near_cell": (8, 2),
-    "part_ptr": (1,),
+    "part_ptr": (2,),
     "dwell_ptr": (1,),
     "vertex": (0, 2),
     "chain": (0, 2),

@@ -12,7 +12,7 @@ from tests.contract.matcher_rig import owner
 
 BREAKS: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda part: part[:20],
-    "of an earlier version": lambda part: b"CANDLE01" + part[8:],
+    "of an earlier version": lambda part: b"CANDLE02" + part[8:],
     "lacking an array": lambda part: part.replace(b"index_node", b"index_rims"),
 }
 
