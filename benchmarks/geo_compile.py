@@ -28,7 +28,8 @@ from offers.codec import decode, encode
 from offers.snapshot import Postings, Snapshot
 
 GB: Final = 1e9
-WARM: Final = "import geo; geo.warm()"
+WARM: Final = "import sys; sys.modules['scipy'] = None; import geo; geo.warm()"
+"""As installed: scipy comes with the peers alone, and numba, where it finds it, loads it at every start."""
 
 
 class Weighed(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ def library_leaves(lat: Floats, lng: Floats) -> Cells:
 
 @cache
 def the_grid() -> Grid:
-    """H3's faces and base cells, learnt from the library once a process: a tenth of a second."""
+    """H3's faces and base cells, learnt from the library once a process: some hundredths of a second."""
     corners = np.array([h3.cell_to_latlng(cell) for cell in h3.get_pentagons(0)])
     return grid_of(library_leaves, units(corners[:, 0], corners[:, 1]))
 

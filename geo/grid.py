@@ -25,7 +25,7 @@ from geo.leaves import ASK, DIGITS, KIND, KINDS, LEAF_RES, ROWS, UNKNOWN, Grid, 
 Library: TypeAlias = Callable[[Floats, Floats], Cells]
 """(lat, lng) of valid positions → their leaf cells."""
 
-_ASKED: Final = 60_000
+_ASKED: Final = 8_000
 _ASKED_AN_EDGE: Final = 300
 _BESIDE: Final = 1e-5
 _TESTED: Final = 4_000
@@ -49,7 +49,7 @@ def encode_with(grid: Grid, library: Library, lat: Floats, lng: Floats) -> Cells
 
 
 def grid_of(library: Library, corners: Floats) -> Grid:
-    """The grid, by the library's answers; *corners* f8[12, 3] are the icosahedron's. About a tenth of a second.
+    """The grid, by the library's answers; *corners* f8[12, 3] are the icosahedron's. Some hundredths of a second.
 
     Raises `GeoError` when points it was not made from come out otherwise than the library has them.
     """

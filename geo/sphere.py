@@ -51,14 +51,6 @@ def arc_m(square: float) -> float:
     return 2.0 * EARTH_RADIUS_M * math.asin(min(1.0, 0.5 * math.sqrt(square)))
 
 
-@kernel
-def pair_distance_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
-    """Great-circle distance of two positions in metres; callable from kernels."""
-    ax, ay, az = unit(lat1, lng1)
-    bx, by, bz = unit(lat2, lng2)
-    return arc_m((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
-
-
 def units(lat: Degrees, lng: Degrees) -> Floats:
     """f8[n, 3]: unit vectors of positions."""
     phi, lam = np.radians(np.asarray(lat, np.float64)), np.radians(np.asarray(lng, np.float64))

@@ -21,7 +21,6 @@ from geo.pings import PingIndex
 from geo.polygon import polygon
 from geo.presence import Presence
 from geo.records import NOBODY
-from geo.sphere import pair_distance_m
 from geo.starting import appeared, arrive
 from geo.transitions import PING, advance, switch, tick
 from geo.visits import open_visit, with_room
@@ -81,7 +80,6 @@ def _serve() -> None:
     presence.forget(0)  # a customer with a visit
     pings.remove(0)
     nearest(StoreIndex.build(np.zeros(1, np.int64), np.zeros(1), np.zeros(1)), 0.0, 0.0, 1)
-    pair_distance_m(0.0, 0.0, 0.0, 1.0)
 
 
 PARTS: Final[tuple[Callable[[], None], ...]] = (_serve, _build)

@@ -19,8 +19,9 @@ from geo.index import FenceIndex
 from geo.laying import LEVELS, level
 from geo.leaves import LEAF_RES
 from geo.match import match
-from geo.sphere import distance_m, pair_distance_m, units
+from geo.sphere import distance_m, units
 from tests.reference.geo_ground import edge_m, haversine_m, moved, pairs
+from tests.reference.geo_near import pair_distance_m
 from tests.reference.geo_places import face_edges
 
 PENTAGONS = [h3.cell_to_latlng(cell) for res in (5, 7, 9, 11) for cell in h3.get_pentagons(res)]

@@ -15,10 +15,11 @@ from geo.index import FenceIndex
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.presence import Presence
-from geo.sphere import pair_distance_m, unit
+from geo.sphere import unit
 from geo.transitions import PING, advance
 from tests.reference import geo_near as twin
 from tests.reference.geo_ground import moved
+from tests.reference.geo_near import pair_distance_m
 
 NO_FENCES = FenceIndex.empty()
 ROWS = 40

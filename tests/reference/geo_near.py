@@ -8,9 +8,16 @@ from collections.abc import Iterable, Mapping
 import h3.api.basic_int as h3
 
 from geo.leaves import LEAF_RES
-from geo.sphere import pair_distance_m
+from geo.sphere import arc_m, unit
 
 Position = tuple[float, float]
+
+
+def pair_distance_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
+    """Great-circle distance in metres, to the last bit as the kernels have it: who stands on a rim is asked for."""
+    ax, ay, az = unit(lat1, lng1)
+    bx, by, bz = unit(lat2, lng2)
+    return arc_m((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
 
 
 class People:
