@@ -9,20 +9,20 @@ import numpy as np
 from geo.arrays import Floats, Ints
 from geo.index import IndexArrays
 from geo.kernels import kernel
-from geo.sifted import Sifted, fence_of
+from geo.sifted import Points, Sifted, rank_of
 from geo.tiles import DEPTH_MAX, FLAG_BITS, NODE, below, edges_of, leaf_holds, leaf_m, square_of
 
 
 @kernel
-def ask_polygons(index: IndexArrays, sifted: Sifted, polygons: int) -> None:
+def ask_polygons(index: IndexArrays, points: Points, sifted: Sifted, polygons: int) -> None:
     """Set `edge_m` of the candidates that are polygons."""
-    tiles, outline, degrees, which = index.tiles, index.outlines.vertex, sifted.degrees, sifted.polygon[0]
+    tiles, outline, lat, which = index.tiles, index.outlines.vertex, points.lat, sifted.polygon[0]
     first, vertex, leaf, posting = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3], sifted.candidate[1]
     framed = np.uint64(0)
     for k in range(polygons):
         c = which[k]
-        f, i = int(np.int64(fence_of(posting[c]))), sifted.candidate[0, c]
-        row, column, sifted.lng[framed] = square_of(tiles.frame, f, (degrees[0, i], degrees[1, i]))
+        f, p = int(np.int64(rank_of(posting[c]))), sifted.which[sifted.candidate[0, c]]
+        row, column, sifted.lng[framed] = square_of(tiles.frame, f, (lat[p], points.lng[p]))
         sifted.tile[0, framed], sifted.tile[1, framed] = row, column
         which[framed], first[framed], vertex[framed] = c, tiles.tile_at[f, 0], tiles.tile_at[f, 1]
         sifted.edge_m[c] = np.inf
@@ -33,7 +33,7 @@ def ask_polygons(index: IndexArrays, sifted: Sifted, polygons: int) -> None:
     for k in range(polygons):
         c = which[k]
         i = sifted.candidate[0, c]
-        here, at = (degrees[0, i], sifted.lng[k]), (leaf[k], vertex[k])
+        here, at = (lat[sifted.which[i]], sifted.lng[k]), (leaf[k], vertex[k])
         if posting[c] < 0 or leaf_holds(outline, tiles.tile, at, here):
             east = math.sqrt(sifted.xyz[0, i] ** 2 + sifted.xyz[1, i] ** 2)
             sifted.edge_m[c] = -leaf_m(outline, tiles.tile, at, here, east)

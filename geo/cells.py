@@ -16,7 +16,7 @@ import h3.api.basic_int as h3
 import numpy as np
 
 from geo.arrays import Cells, Floats
-from geo.grid import encode_with, grid_of
+from geo.grid import encode_with, grid_of, locate_with
 from geo.kernels import kernel
 from geo.leaves import LEAF_RES, Grid
 from geo.sphere import units
@@ -30,6 +30,11 @@ _DIGITS = 15
 def encode(lat: Floats, lng: Floats) -> Cells:
     """u8[n]: leaf cells of positions, the h3 library's; `NO_CELL` where the position is not `valid`."""
     return encode_with(the_grid(), library_leaves, lat, lng)
+
+
+def locate(lat: Floats, lng: Floats) -> tuple[Cells, Floats]:
+    """(`encode`, f8[n, 3]: unit vectors, `geo.sphere.unit`'s; anything where the position is not `valid`)."""
+    return locate_with(the_grid(), library_leaves, lat, lng)
 
 
 def library_leaves(lat: Floats, lng: Floats) -> Cells:

@@ -42,22 +42,17 @@ def edge_m(index: IndexArrays, fence: int, here: Spot) -> float:
     """Signed distance from the point to the edge of *fence*, negative inside; not above 0 if and only if the
     fence holds the point.
     """
-    away_m = circle_edge_m(index.lookup.centre, index.reach_m, fence, here)
-    if away_m > FAR_M or index.outlines.chain_ptr[fence] == index.outlines.chain_ptr[fence + 1]:
+    rank = index.lookup.rank[fence]
+    away_m = arc_m(square_to(index.lookup.centre, rank, here)) - float(index.reach_m[fence])
+    if away_m > FAR_M or index.outlines.chain_ptr[rank] == index.outlines.chain_ptr[rank + 1]:
         return away_m
-    return _polygon_edge_m(index.outlines, fence, here[3], here[4])
+    return _polygon_edge_m(index.outlines, rank, here[3], here[4])
 
 
 @kernel
-def circle_edge_m(centre: Floats, radius_m: Floats, fence: int, here: Spot) -> float:
-    """Signed great-circle distance from the circle around the fence's middle."""
-    return arc_m(square_to(centre, fence, here)) - float(radius_m[fence])
-
-
-@kernel
-def square_to(centre: Floats, fence: int, here: Spot) -> float:
-    """Square of the chord between the point and the fence's middle."""
-    dx, dy, dz = centre[fence, 0] - here[0], centre[fence, 1] - here[1], centre[fence, 2] - here[2]
+def square_to(centre: Floats, rank: int, here: Spot) -> float:
+    """Square of the chord between the point and the middle of the fence of that rank."""
+    dx, dy, dz = centre[rank, 0] - here[0], centre[rank, 1] - here[1], centre[rank, 2] - here[2]
     square: float = dx * dx + dy * dy + dz * dz
     return square
 
@@ -72,7 +67,7 @@ def arc_of(square: float) -> float:
 
 
 @kernel
-def _polygon_edge_m(outlines: Outlines, fence: int, lat: float, lng: float) -> float:
-    lng = beside(outlines, fence, lng)
-    away_m = boundary_m(outlines, fence, lat, lng)
-    return -away_m if holds(outlines, fence, lat, lng) else max(away_m, _OUTSIDE_M)
+def _polygon_edge_m(outlines: Outlines, rank: int, lat: float, lng: float) -> float:
+    lng = beside(outlines, rank, lng)
+    away_m = boundary_m(outlines, rank, lat, lng)
+    return -away_m if holds(outlines, rank, lat, lng) else max(away_m, _OUTSIDE_M)

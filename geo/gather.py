@@ -17,8 +17,7 @@ from geo.edge import arc_of
 from geo.index import IndexArrays, Lookup
 from geo.kernels import kernel
 from geo.postings import BITS, OWN, PARTS, group_of, node_of, one_down, part_of, part_span, place_of, span_of
-from geo.sifted import BLOCK, CANDIDATES, Points, Sifted, fence_of
-from geo.sphere import unit
+from geo.sifted import BLOCK, CANDIDATES, Points, Sifted, rank_of
 
 _ROOM: Final = np.uint64(CANDIDATES)
 
@@ -50,14 +49,12 @@ def block_candidates(index: IndexArrays, points: Points, start: int, sifted: Sif
 
 @kernel
 def _fetch(points: Points, start: int, count: int, sifted: Sifted) -> None:
-    """Cells, degrees and unit vectors of the block's points; anything for points that are not valid."""
-    lat, lng, cell = sifted.degrees[0], sifted.degrees[1], sifted.cell
-    x, y, z = sifted.xyz[0], sifted.xyz[1], sifted.xyz[2]
+    """Cells and unit vectors of the block's points."""
+    which, cell, x, y, z = sifted.which, sifted.cell, sifted.xyz[0], sifted.xyz[1], sifted.xyz[2]
     for i in range(count):
-        point = points.order[start + i]
-        lat[i], lng[i], cell[i] = points.lat[point], points.lng[point], points.cell[point]
-    for i in range(count):
-        x[i], y[i], z[i] = unit(lat[i], lng[i])
+        point = np.uint64(points.order[start + i])
+        which[i], cell[i] = points.order[start + i], points.cell[point]
+        x[i], y[i], z[i] = points.unit[point, 0], points.unit[point, 1], points.unit[point, 2]
 
 
 @kernel
@@ -83,28 +80,26 @@ def _list_runs(lookup: Lookup, count: int, sifted: Sifted) -> int:
             first[runs], end[runs] = span_of(row[node, OWN])
             runs += np.uint64(first[runs] < end[runs])
             point[runs] = i
-            first[runs], end[runs] = part_span(bits, parts, lookup.part_ptr, one_down(part))
+            first[runs], end[runs] = part_span(bits, parts, lookup.posting, one_down(part))
             runs += np.uint64(first[runs] < end[runs])
             point[runs] = i
-            first[runs], end[runs] = part_span(bits, parts, lookup.part_ptr, part)
+            first[runs], end[runs] = part_span(bits, parts, lookup.posting, part)
             runs += np.uint64(first[runs] < end[runs])
     return int(np.int64(runs))
 
 
 @kernel
-def block_pairs(
-    index: IndexArrays, points: Points, sifted: Sifted, out: Pairs, start: int, state: tuple[int, int]
-) -> int:
-    """Write the pairs of a block that begins at the point *start* behind the first state[1]; how many there are then.
-    state: runs of the block, pairs so far.
+def block_pairs(index: IndexArrays, points: Points, sifted: Sifted, out: Pairs, state: tuple[int, int]) -> int:
+    """Write the pairs of a block behind the first state[1]; how many there are then. state: runs of the block, pairs so
+    far.
     """
     (runs, count), run, done, begun = state, 0, 0, state[1]
     while run < runs:
         run, done, waiting = _near(index.lookup, sifted, runs, (run, done))
-        count = _sift(index, sifted, waiting, out, count)
+        count = _sift(index, points, sifted, waiting, (out, count))
     _sort_by_fence(out, begun, count)
     for k in range(begun, count):
-        out.point[k] = points.order[start + out.point[k]]
+        out.point[k] = sifted.which[out.point[k]]
     return count
 
 
@@ -120,15 +115,15 @@ def _near(lookup: Lookup, sifted: Sifted, runs: int, state: tuple[int, int]) -> 
     point, posting, square, limit = sifted.candidate[0], sifted.candidate[1], sifted.square[0], sifted.square[1]
     (run, done), waiting = state, np.uint64(0)
     while run < runs and waiting < _ROOM:
-        i = who[run]
+        i = np.uint64(who[run])
         x, y, z = xyz[0, i], xyz[1, i], xyz[2, i]
         start, last = np.uint64(first[run] + done), np.uint64(end[run])
         stop = min(last, start + (_ROOM - waiting))
         for at in range(start, stop):
-            fence = fence_of(posting_of[at])
-            dx, dy, dz, most = centre[fence, 0] - x, centre[fence, 1] - y, centre[fence, 2] - z, centre[fence, 3]
+            rank = rank_of(posting_of[at])
+            dx, dy, dz, most = centre[rank, 0] - x, centre[rank, 1] - y, centre[rank, 2] - z, centre[rank, 3]
             near = dx * dx + dy * dy + dz * dz
-            point[waiting], posting[waiting], square[waiting], limit[waiting] = i, posting_of[at], near, most
+            point[waiting], posting[waiting], square[waiting], limit[waiting] = who[run], posting_of[at], near, most
             waiting += np.uint64(near <= abs(most))
         done = 0 if stop == last else done + int(np.int64(stop - start))
         run += stop == last
@@ -136,10 +131,11 @@ def _near(lookup: Lookup, sifted: Sifted, runs: int, state: tuple[int, int]) -> 
 
 
 @kernel
-def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: Pairs, count: int) -> int:
+def _sift(index: IndexArrays, points: Points, sifted: Sifted, waiting: int, state: tuple[Pairs, int]) -> int:
     """Write those of the waiting candidates that are pairs, points by their place in the block; how many pairs there
-    are then.
+    are then. state: where to, and how many there are.
     """
+    (out, count), order = state, index.lookup.order
     point, posting, square, limit = sifted.candidate[0], sifted.candidate[1], sifted.square[0], sifted.square[1]
     edge_m, which, polygons, pairs = sifted.edge_m, sifted.polygon[0], np.uint64(0), np.uint64(count)
     for c in range(waiting):
@@ -148,9 +144,9 @@ def _sift(index: IndexArrays, sifted: Sifted, waiting: int, out: Pairs, count: i
         which[polygons] = c
         polygons += np.uint64(limit[c] < 0.0)
     if polygons:
-        ask_polygons(index, sifted, int(np.int64(polygons)))
+        ask_polygons(index, points, sifted, int(np.int64(polygons)))
     for c in range(waiting):
-        out.point[pairs], out.fence[pairs], out.edge_m[pairs] = point[c], fence_of(posting[c]), edge_m[c]
+        out.point[pairs], out.fence[pairs], out.edge_m[pairs] = point[c], order[rank_of(posting[c])], edge_m[c]
         pairs += np.uint64(edge_m[c] <= 0.0)
     return int(np.int64(pairs))
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from geo.arrays import Cells, Floats, frozen
 from geo.errors import GeoError
-from geo.leaves import ASK, DIGITS, KIND, KINDS, LEAF_RES, ROWS, UNKNOWN, Grid, compose, leaves, read_off
+from geo.leaves import ASK, DIGITS, KIND, KINDS, LEAF_RES, ROWS, UNKNOWN, Grid, compose, leaves, located, read_off
 
 Library: TypeAlias = Callable[[Floats, Floats], Cells]
 """(lat, lng) of valid positions → their leaf cells."""
@@ -46,6 +46,15 @@ def encode_with(grid: Grid, library: Library, lat: Floats, lng: Floats) -> Cells
         ask = np.flatnonzero(cells == ASK)
         cells[ask] = library(lat[ask], lng[ask])
     return cells
+
+
+def locate_with(grid: Grid, library: Library, lat: Floats, lng: Floats) -> tuple[Cells, Floats]:
+    """`encode_with`, and f8[n, 3]: the unit vectors; anything where the position is not `valid`."""
+    cells, units = np.empty(len(lat), np.uint64), np.empty((len(lat), 3), np.float64)
+    if located(grid, lat, lng, units, cells):
+        ask = np.flatnonzero(cells == ASK)
+        cells[ask] = library(lat[ask], lng[ask])
+    return cells, units
 
 
 def grid_of(library: Library, corners: Floats) -> Grid:

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geo.arrays import Cells, Flags, Floats, Ints, Longs, frozen
+from geo.cells import encode
 from geo.compiling import Each, Fence, Told, compiled, dwells
 from geo.errors import FenceError, GeoError
-from geo.near import near_lists
+from geo.fence import Circle
+from geo.kernels import kernel
 from geo.outline import Outlines
-from geo.postings import postings
+from geo.postings import group_of, node_of, place_of, postings
 from geo.sphere import units
 from geo.table import shift_of
 from geo.tiles import Tiles
@@ -33,18 +35,10 @@ class Lookup(NamedTuple):
     shift: np.uint64
     group: Cells
     node: Cells
-    part_ptr: Ints
     posting: Ints
     centre: Floats
-
-
-class Near(NamedTuple):
-    """Whose edges come near a point; meanings as in `FenceIndex`."""
-
-    near_res: Ints
-    shift: np.uint64
-    near_cell: Cells
-    near: Ints
+    order: Ints
+    rank: Ints
 
 
 class Dwells(NamedTuple):
@@ -60,7 +54,6 @@ class IndexArrays(NamedTuple):
     """
 
     lookup: Lookup
-    near: Near
     dwells: Dwells
     radius_m: Floats
     reach_m: Floats
@@ -75,14 +68,12 @@ _DTYPES = {
     "radius_m": np.float64,
     "reach_m": np.float64,
     "centre": np.float64,
+    "order": np.int32,
+    "rank": np.int32,
     "upper": np.int32,
     "group": np.uint64,
     "node": np.uint64,
-    "part_ptr": np.int32,
     "posting": np.int32,
-    "near_res": np.int32,
-    "near_cell": np.uint64,
-    "near": np.int32,
     "dwell_ptr": np.int32,
     "dwell_s": np.int32,
     "vertex": np.float64,
@@ -110,6 +101,12 @@ class FenceIndex:
     """f8[F]: metres; of a polygon that of the circle of the same area, by which its rim is measured."""
     reach_m: Floats
     """f8[F]: metres; nothing of the fence lies farther from (lat, lng)."""
+    order: Ints
+    """i4[F]: positions of the fences in the order of space, so that what is needed together lies together: all of the
+    following is by that order but for `dwell_ptr`.
+    """
+    rank: Ints
+    """i4[F]: the place of each fence in that order: its rank."""
     centre: Floats
     """f8[F, 4]: unit vector of (lat, lng), and the square of the radius' chord on the unit sphere; of a polygon, which
     is known by it, that of the reach's, rounded up and below 0.
@@ -119,21 +116,14 @@ class FenceIndex:
     group: Cells
     """u8[H, 10]: hash table of groups of nodes (`geo.table`, `geo.postings`)."""
     node: Cells
-    """u8[M + 1, 3]: nodes in the order of their cells, and an empty one: bits of its parts, its own postings as first
-    and count in 32 bits each, place in `part_ptr`.
+    """u8[M + 1, 4]: nodes in the order of their cells, and an empty one: bits of its parts, its own postings as first
+    and count in 32 bits each, place in `posting` of where those of its parts begin, and what comes near as its own.
     """
-    part_ptr: Ints
-    """i4[...]: the postings of a node's r-th part are [part_ptr[place + r], part_ptr[place + r + 1])."""
     posting: Ints
-    """i4[N]: by cell, inside first: ~f where the cell lies inside of fence f, f where its edge is in it; both runs
-    ascending in f.
+    """i4[N]: blocks of nodes. By cell, inside first: ~r where the cell lies inside of the fence of rank r, r where its
+    edge is in it; both runs ascending in r. What comes near: r, ascending. The postings of a node's k-th part are
+    [posting[place + k], posting[place + k + 1]).
     """
-    near_res: Ints
-    """i4[0..2]: resolutions of `near_cell`."""
-    near_cell: Cells
-    """u8[G, 2]: hash table of cells (`geo.near`): key, and its list as first and count in 32 bits each."""
-    near: Ints
-    """i4[...]: positions of the fences whose edge may come near a cell's points, ascending within a list."""
     dwell_ptr: Ints
     """i4[F + 1]: thresholds of fence f are dwell_s[dwell_ptr[f]:dwell_ptr[f + 1]]."""
     dwell_s: Ints
@@ -161,17 +151,20 @@ class FenceIndex:
         ids = np.array([fence.fence for fence in ordered], np.int64)
         if (repeated := ids[1:][ids[1:] == ids[:-1]]).size:
             raise FenceError(f"two fences carry the id {repeated[0]}")
-        around, outlines, tiles, covers, near = compiled(ordered, each, told)
+        order, rank = _in_space(ordered)
+        around, outlines, tiles, covers, near = compiled([ordered[position] for position in order], each, told)
         plain: dict[str, Any] = {
             "fence": ids,
-            "lat": around[:, 0],
-            "lng": around[:, 1],
-            "radius_m": around[:, 2],
-            "reach_m": around[:, 3],
+            "lat": around[rank, 0],
+            "lng": around[rank, 1],
+            "radius_m": around[rank, 2],
+            "reach_m": around[rank, 3],
+            "order": order,
+            "rank": rank,
             "centre": _centres(around, np.diff(outlines.chain_ptr) == 0),
         }
         shapes = outlines._asdict() | tiles._asdict()
-        return cls.from_arrays(plain | dwells(ordered) | shapes | postings(covers) | near_lists(near))
+        return cls.from_arrays(plain | dwells(ordered) | shapes | postings(covers, near))
 
     @classmethod
     def empty(cls) -> FenceIndex:
@@ -204,8 +197,16 @@ class FenceIndex:
     def kernel_view(self) -> IndexArrays:
         """The one place where the record is unpacked for kernels."""
         return IndexArrays(
-            Lookup(self.upper, shift_of(self.group), self.group, self.node, self.part_ptr, self.posting, self.centre),
-            Near(self.near_res, shift_of(self.near_cell), self.near_cell, self.near),
+            Lookup(
+                self.upper,
+                shift_of(self.group),
+                self.group,
+                self.node,
+                self.posting,
+                self.centre,
+                self.order,
+                self.rank,
+            ),
             Dwells(self.dwell_ptr, self.dwell_s),
             self.radius_m,
             self.reach_m,
@@ -214,11 +215,37 @@ class FenceIndex:
         )
 
 
+@kernel
+def node_at(lookup: Lookup, cell: np.uint64, upper: int) -> np.uint64:
+    """Where the node at *upper* of a leaf stands: the empty one, if it has none."""
+    slot = group_of(lookup.group, lookup.shift, cell, upper)
+    return node_of(lookup.group, slot, place_of(cell, upper), len(lookup.node) - 1)
+
+
 def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
     """Whether both have the same fences in the same places; what is asked of visits may differ."""
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("fence", "centre", "vertex", "chain_ptr")
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("fence", "order", "centre", "vertex", "chain_ptr")
     )
+
+
+def _in_space(fences: Sequence[Fence]) -> tuple[Ints, Ints]:
+    """`FenceIndex.order` and `FenceIndex.rank`: by the leaf cells of the middles, in one of them by position."""
+    lat, lng = np.array([_middle(fence) for fence in fences], np.float64).reshape(-1, 2).T
+    order = np.argsort(encode(lat, np.mod(lng + 180.0, 360.0) - 180.0), kind="stable").astype(np.int32)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return order, rank
+
+
+def _middle(fence: Fence) -> tuple[float, float]:
+    """Of a polygon that of its box; the longitude may lie beyond ±180°."""
+    if isinstance(fence, Circle):
+        return fence.lat, fence.lng
+    corners = np.concatenate([part[0] for part in fence.drawn])
+    (south, west), (north, east) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return 0.5 * (south + north), 0.5 * (west + east)
 
 
 def _centres(around: Floats, circle: Flags) -> Floats:

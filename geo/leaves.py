@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geo.arrays import Cells, Floats
-from geo.kernels import allocating, kernel
+from geo.kernels import allocating, fused, kernel
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
 from geo.sphere import sin_cos
 
@@ -80,10 +80,32 @@ def leaves(grid: Grid, lat: Floats, lng: Floats, cells: Cells) -> int:
     return asks
 
 
+@allocating
+def located(grid: Grid, lat: Floats, lng: Floats, units: Floats, cells: Cells) -> int:
+    """As `leaves`; and write the unit vectors into f8[n, 3]."""
+    asks = 0
+    for start in range(0, len(lat), _BLOCK):
+        some = cells[start : start + _BLOCK]
+        way = np.empty((ROWS, len(some)))
+        _to_unit_vectors(lat[start : start + _BLOCK], lng[start : start + _BLOCK], way)
+        x, y, z = way[X], way[Y], way[Z]
+        for i in range(len(some)):
+            units[start + i, 0], units[start + i, 1], units[start + i, 2] = x[i], y[i], z[i]
+        _from_unit_vectors(grid.faces, way)
+        asks += compose(grid.kinds, way, some)
+    return asks
+
+
 @kernel
 def read_off(faces: Floats, lat: Floats, lng: Floats, way: Floats) -> None:
     """All that can be said of points while nothing is known of base cells."""
     _to_unit_vectors(lat, lng, way)
+    _from_unit_vectors(faces, way)
+
+
+@kernel
+def _from_unit_vectors(faces: Floats, way: Floats) -> None:
+    """The rest of it."""
     _to_faces(faces, way)
     _to_planes(faces, way)
     _to_lattice(way)
@@ -103,7 +125,7 @@ def _to_unit_vectors(lat: Floats, lng: Floats, way: Floats) -> None:
         valid[i] = 1.0 if good else 0.0
 
 
-@kernel
+@fused
 def _to_faces(faces: Floats, way: Floats) -> None:
     """The nearest face; opposite faces share a product."""
     x, y, z, face, cosine = way[X], way[Y], way[Z], way[FACE], way[COSINE]
@@ -117,7 +139,7 @@ def _to_faces(faces: Floats, way: Floats) -> None:
         face[i], cosine[i] = nearest, most
 
 
-@kernel
+@fused
 def _to_planes(faces: Floats, way: Floats) -> None:
     """Gnomonic projection on the nearest face's plane, in units of the leaf lattice."""
     x, y, z, face, cosine = way[X], way[Y], way[Z], way[FACE], way[COSINE]
@@ -154,7 +176,7 @@ def _to_lattice(way: Floats) -> None:
         x[i], y[i] = at_a, at_b
 
 
-@kernel
+@fused
 def _to_digits(way: Floats) -> None:
     """Go up seven to one, from the leaves to res 0: digits of odd and even resolutions by turns."""
     x, y, digits, first = way[X], way[Y], way[DIGITS_READ], way[FIRST]
@@ -174,7 +196,7 @@ def _to_digits(way: Floats) -> None:
         x[i], y[i], digits[i], first[i] = a, b, packed, coarsest
 
 
-@kernel
+@fused
 def step_up(a: float, b: float, aa: float, ab: float, ba: float, bb: float) -> tuple[float, float, float]:
     """(a, b) of the nearest coarser point, and the digit: the step from there to (a, b), as i 4 + j 2 + k. The matrix
     over 7 turns and shrinks to the coarser axes. Never in doubt: sevenths are no halves.
@@ -191,7 +213,7 @@ def _least(a: float, b: float) -> float:
     return less if less < 0.0 else 0.0
 
 
-@kernel
+@fused
 def _to_kinds(way: Floats) -> None:
     """The lattice point of res 0 as three coordinates 0 to 2, one of them 0; one beyond is a cell's that none has."""
     x, y, face, first, clear, kind = way[X], way[Y], way[FACE], way[FIRST], way[CLEAR], way[KIND]

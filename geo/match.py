@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geo.arrays import Floats, Ints, frozen
-from geo.cells import encode
+from geo.cells import locate
 from geo.gather import Pairs, block_candidates, block_pairs
 from geo.grouping import together
 from geo.index import FenceIndex, IndexArrays
@@ -23,10 +23,10 @@ __all__ = ["Pairs", "match"]
 def match(index: FenceIndex, lat: Floats, lng: Floats) -> Pairs:
     """Every pair of a point and a fence that holds it. A point that is not `valid` has no pairs."""
     lat, lng = frozen(lat, np.float64), frozen(lng, np.float64)
-    cell = frozen(encode(lat, lng), np.uint64)
+    cell, unit = locate(lat, lng)
     sort = len(lat) >= MANY
     order = together(cell) if sort else np.arange(len(lat), dtype=np.int32)
-    points = Points(lat, lng, cell, frozen(order, np.int32))
+    points = Points(lat, lng, unit, cell, order)
     out, start, count = _room(_PAIRS * len(lat) + BLOCK), 0, 0
     while True:
         start, count, more = _pairs(index.kernel_view, points, out, start, count)
@@ -75,6 +75,6 @@ def _pairs(index: IndexArrays, points: Points, out: Pairs, start: int, count: in
         runs, most = block_candidates(index, points, start, sifted)
         if count + most >= len(out.point):
             return start, count, most
-        count = block_pairs(index, points, sifted, out, start, (runs, count))
+        count = block_pairs(index, points, sifted, out, (runs, count))
         start += BLOCK
     return start, count, 0

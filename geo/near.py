@@ -1,35 +1,31 @@
 """Which fences' edges may lie near a cell: what a safe region is measured against.
 
-For each cell of a resolution (res 9; for great fences res 7) the fences whose edge may come within `SIGHT_M` of a
-point of the cell. May over-include, never under-includes.
+For each cell of a resolution (res 9; for great fences res 6) the fences whose edge may come within `SIGHT_M` of a
+point of the cell. May over-include, never under-includes. The lists stand in the nodes' blocks (`geo.postings`).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from geo.arrays import Cells, Floats, Ints, Longs, frozen
+from geo.arrays import Cells, Floats, Ints, frozen
 from geo.cells import the_grid
 from geo.cover import Covers
-from geo.kernels import allocating, kernel
+from geo.kernels import allocating
 from geo.lattice import spread
 from geo.laying import begin, gathered, with_room
 from geo.leaves import Grid
 from geo.outline import Outlines
-from geo.postings import spanned
 from geo.sphere import unit
-from geo.table import KEY, settled, shift_of, slot_of, table_for
 from geo.units import EARTH_RADIUS_M
 
 SIGHT_M: Final = 150.0
 """A safe region reaches no farther."""
-LIST: Final = 1
-"""Column of `FenceIndex.near_cell` beside `KEY`."""
-_GREAT_M: Final = 700.0
-_FINE, _COARSE = 9, 7
+_GREAT_M: Final = 3_500.0
+_FINE, _COARSE = 9, 6
 
 
 def near_cells(around: Floats, outlines: Outlines) -> Covers:
@@ -60,21 +56,3 @@ def _laid(grid: Grid, around: Floats, chain_ptr: Ints) -> tuple[Cells, Ints]:
                 laid.key[count], laid.fence[count] = near.cells[k], f
                 count += 1
     return laid.key[:count], laid.fence[:count]
-
-
-def near_lists(near: Covers) -> dict[str, Any]:
-    """`near_res`, `near_cell` and `near` of `FenceIndex`."""
-    order = np.argsort(near.cell, kind="stable")  # of fences as they are
-    cell = near.cell[order]
-    start = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]])[: len(cell)])
-    table = table_for(len(start), 2)
-    _list(table, shift_of(table), frozen(cell[start], np.uint64), frozen(np.append(start, len(cell)), np.int64))
-    res = np.unique((cell >> np.uint64(52)) & np.uint64(0xF))
-    return {"near_res": res, "near_cell": table, "near": near.fence[order]}
-
-
-@kernel
-def _list(table: Cells, shift: np.uint64, cells: Cells, starts: Longs) -> None:
-    for i in range(len(cells)):
-        slot = settled(table, slot_of(shift, cells[i]), cells[i])
-        table[slot, KEY], table[slot, LIST] = cells[i], spanned(starts[i], starts[i + 1])

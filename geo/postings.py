@@ -1,15 +1,18 @@
 """Covers turned round: cell → fences, for one look into one hash table for every three levels.
 
 A node stands for a cell of an upper level (`UPPER`) that holds anything: postings of its own, or some of its
-descendants one or two resolutions down. Which of those is told by 64 bits, so that a point between fences costs one
-node and no more. The postings of a node lie together: its own, then those of its parts in the order of their bits.
+descendants one or two resolutions down, or that edges of fences come near (`geo.near`). Which descendants is told by 64
+bits, so that a point between fences costs one node and no more.
+
+All that a node leads to lies together in one array, its block: where the postings of each part begin, and where those
+of the last one end; its own postings; those of its parts in the order of their bits; the fences whose edges come near.
 
 A part's bit is the number made of its two digits below the node; H3 writes 7 for a digit that is not used, which tells
 the seven cells one level down from those two down.
 
-Nodes lie in the order of their cells, and so do their parts and postings: points taken in that order walk through
-memory. Which of the 343 descendants three levels down of a cell are nodes is told by 512 bits; those and the place of
-the first are a group, and groups stand in the hash table. It is small: one row for up to 343 nodes.
+Nodes lie in the order of their cells, and so do their blocks: points taken in that order walk through memory. Which of
+the 343 descendants three levels down of a cell are nodes is told by 512 bits; those and the place of the first are a
+group, and groups stand in the hash table. It is small: one row for up to 343 nodes.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from geo.table import KEY, settled, shift_of, slot_of, table_for
 UPPER = (3, 6, 9)
 RUNS = 3
 """Of postings that a point has to do with in a node: the node's own, a part's one level down, a part's two down."""
-BITS, OWN, PARTS = 0, 1, 2
+BITS, OWN, PARTS, NEAR = 0, 1, 2, 3
 """Columns of a node."""
 _FIRST, _BEFORE, _WORDS = 1, 2, 3
 """Columns of a group beside `KEY`: its first node; how many nodes there are before each word, nine bits each; the seven
@@ -48,26 +51,31 @@ _ONE_DOWN = np.uint64(7)
 _COUNT_MASK = np.uint64((1 << 32) - 1)
 _WORD = np.uint64(32)
 _BEYOND = 2
-"""Places behind the last of `part_ptr`, read for a part that is not there."""
+"""Places behind the last block, read for a part that is not there."""
+_KEY_PART = np.uint64(0x7F)
+_KEY_NEAR = np.uint64(0x7F)
+"""In a key in place of a part's number, behind all of them."""
 
 
-def postings(covers: Covers) -> dict[str, Any]:
-    """`upper`, `group`, `node`, `part_ptr` and `posting` of `FenceIndex`."""
-    key = np.empty(len(covers.cell), np.uint64)
-    _keys(frozen(covers.cell, np.uint64), key)
-    key |= ~covers.inside  # the lowest bit: inside first
+def postings(covers: Covers, near: Covers) -> dict[str, Any]:
+    """`upper`, `group`, `node` and `posting` of `FenceIndex`. near: of `geo.near`, cells of `UPPER`."""
+    cell = frozen(np.concatenate([covers.cell, near.cell]), np.uint64)
+    key = np.empty(len(cell), np.uint64)
+    _keys(cell, key)
+    key |= np.concatenate([~covers.inside, np.ones(len(near.cell), np.bool_)])  # the lowest bit: inside first
+    key[len(covers.cell) :] |= _KEY_NEAR << _ONE
     order = np.argsort(key, kind="stable")  # of fences as they are
-    key, cell, fence = frozen(key[order], np.uint64), frozen(covers.cell[order], np.uint64), covers.fence[order]
+    fence = np.concatenate([np.where(covers.inside, ~covers.fence, covers.fence), near.fence])
+    key, cell = frozen(key[order], np.uint64), frozen(cell[order], np.uint64)
     groups, nodes, parts = _distinct(key >> np.uint64(17)), _distinct(key >> np.uint64(8)), _distinct(key >> _ONE)
-    group, node = table_for(groups, _COLUMNS), np.zeros((nodes + 1, 3), np.uint64)
-    part_ptr = np.zeros(nodes + parts + _BEYOND, np.int32)
-    used = _lay(key, cell, (group, shift_of(group)), node, part_ptr)
+    group, node = table_for(groups, _COLUMNS), np.zeros((nodes + 1, 4), np.uint64)
+    posting = np.zeros(len(key) + nodes + parts + _BEYOND, np.int32)
+    used = _lay((key, cell, frozen(fence[order], np.int32)), (group, shift_of(group)), node, posting)
     return {
         "upper": np.unique([res - res % 3 for res in np.unique((cell >> _RES_SHIFT) & _RES_MASK).tolist()]),
         "group": group,
         "node": node,
-        "part_ptr": part_ptr[: used + _BEYOND],
-        "posting": np.where(key & _ONE, fence, ~fence),
+        "posting": posting[: used + _BEYOND],
     }
 
 
@@ -99,32 +107,54 @@ def _keys(cells: Cells, keys: Cells) -> None:
 
 
 @kernel
-def _lay(keys: Cells, cells: Cells, table: tuple[Cells, np.uint64], nodes: Cells, part_ptr: Ints) -> int:
-    """Fill the groups' table, given with its `shift_of`, the nodes and `part_ptr` from postings in order; how much of
-    `part_ptr` is used.
+def _lay(ordered: tuple[Cells, Cells, Ints], table: tuple[Cells, np.uint64], nodes: Cells, block: Ints) -> int:
+    """Fill the groups' table, given with its `shift_of`, the nodes and their blocks from keys, cells and postings in
+    order; how much of *block* is used.
     """
-    (groups, shift), used, i, node = table, 0, 0, 0
+    (keys, cells, fences), (groups, shift), used, i, node = ordered, table, 0, 0, 0
     while i < len(keys):
-        place, start = keys[i] >> np.uint64(8), i
-        res = int(np.int64((cells[i] >> _RES_SHIFT) & _RES_MASK))
-        _note(groups, shift, cells[i], res - res % 3, node)
-        while i < len(keys) and keys[i] >> _ONE == place << np.uint64(7):
-            i += 1
-        nodes[node, OWN], nodes[node, PARTS] = spanned(start, i), used
-        last = np.uint64(0)
-        while i < len(keys) and keys[i] >> np.uint64(8) == place:
-            part = (keys[i] >> _ONE) & np.uint64(0x7F)
-            if part != last:
-                nodes[node, BITS] |= _ONE << (part - _ONE)
-                part_ptr[used] = i
+        start, end = i, _end(keys, i, np.uint64(8))
+        res = int(np.int64((cells[start] >> _RES_SHIFT) & _RES_MASK))
+        _note(groups, shift, cells[start], res - res % 3, node)
+        parts, pointer = _parts(keys, start, end), used
+        nodes[node, PARTS] = pointer
+        used += parts + (parts > 0)
+        while i < end:
+            part, first = (keys[i] >> _ONE) & _KEY_PART, used
+            for k in range(i, _end(keys, i, _ONE)):
+                block[used] = fences[k]
                 used += 1
-                last = part
-            i += 1
-        if last != 0:
-            part_ptr[used] = i
-            used += 1
+            i = _end(keys, i, _ONE)
+            if part == 0:
+                nodes[node, OWN] = spanned(first, used)
+            elif part == _KEY_NEAR:
+                nodes[node, NEAR] = spanned(first, used)
+            else:
+                nodes[node, BITS] |= _ONE << (part - _ONE)
+                block[pointer], block[pointer + 1] = first, used
+                pointer += 1
         node += 1
     return used
+
+
+@kernel
+def _end(keys: Cells, start: int, shift: np.uint64) -> int:
+    """Where the keys end that are the same as that at *start*, but for the lowest *shift* bits."""
+    end = start
+    while end < len(keys) and keys[end] >> shift == keys[start] >> shift:
+        end += 1
+    return end
+
+
+@kernel
+def _parts(keys: Cells, start: int, end: int) -> int:
+    """How many parts of one node the keys are of."""
+    parts, last = 0, np.uint64(0)
+    for k in range(start, end):
+        part = (keys[k] >> _ONE) & _KEY_PART
+        parts += (part != last) & (part != _KEY_NEAR)
+        last = part
+    return parts
 
 
 @kernel
@@ -191,8 +221,7 @@ def span_of(own: np.uint64) -> tuple[int, int]:
 
 
 @kernel
-def part_span(bits: np.uint64, parts: np.uint64, part_ptr: Ints, part: np.uint64) -> tuple[int, int]:
-    """(first, end) of the postings of a part of a node, given that one's columns."""
-    at = parts + ones(bits & ((_ONE << part) - _ONE))
-    first, there = int(part_ptr[at]), int(np.int64((bits >> part) & _ONE))
-    return first, first + there * (int(part_ptr[at + _ONE]) - first)  # a branch would often be foretold wrongly
+def part_span(bits: np.uint64, parts: np.uint64, posting: Ints, part: np.uint64) -> tuple[int, int]:
+    """(first, end) of the postings of a part of a node, given that one's columns; (0, 0) of a part not there."""
+    at, there = parts + ones(bits & ((_ONE << part) - _ONE)), int(np.int64((bits >> part) & _ONE))
+    return there * int(posting[at]), there * int(posting[at + _ONE])  # a branch would often be foretold wrongly

@@ -17,15 +17,13 @@ import numpy as np
 
 from geo.arrays import Floats, Records
 from geo.boundary import beside, boundary_m
-from geo.cells import ancestor
 from geo.edge import Spot, arc_of, square_to
-from geo.index import Near
+from geo.index import Lookup, node_at
 from geo.kernels import constant, kernel
-from geo.near import LIST, SIGHT_M
+from geo.near import SIGHT_M
 from geo.outline import Outlines
-from geo.postings import span_of
+from geo.postings import NEAR, span_of
 from geo.sphere import sin_cos
-from geo.table import KEY, settled, slot_of
 from geo.units import EARTH_RADIUS_M
 
 _M_PER_DEG: Final = EARTH_RADIUS_M * math.pi / 180.0
@@ -68,28 +66,24 @@ def keep(customer: Records, here: Spot, safe_m: float) -> None:
 
 
 @kernel
-def clear_m(near: Near, centre: Floats, outlines: Outlines, cell: np.uint64, here: Spot) -> float:
+def clear_m(lookup: Lookup, outlines: Outlines, cell: np.uint64, here: Spot) -> float:
     """Distance from the point to the nearest edge of any fence, or less; at most SIGHT_M. cell: the point's leaf."""
     least_m = SIGHT_M
-    for r in range(len(near.near_res)):
-        key = ancestor(cell, near.near_res[r])
-        slot = settled(near.near_cell, slot_of(near.shift, key), key)
-        if near.near_cell[slot, KEY] == 0:
-            continue
-        first, end = span_of(near.near_cell[slot, LIST])
+    for u in range(len(lookup.upper)):
+        first, end = span_of(lookup.node[node_at(lookup, cell, lookup.upper[u]), NEAR])
         if end - first > CROWD:
             return 0.0
         for at in range(first, end):
-            least_m = min(least_m, _away_m(near.near[at], centre, outlines, here))
+            least_m = min(least_m, _away_m(lookup.posting[at], lookup.centre, outlines, here))
             if least_m < _SHORTEST_M:
                 return 0.0
     return least_m
 
 
 @kernel
-def _away_m(fence: int, centre: Floats, outlines: Outlines, here: Spot) -> float:
-    """Distance to the fence's edge."""
-    limit, square = centre[fence, 3], square_to(centre, fence, here)
+def _away_m(rank: int, centre: Floats, outlines: Outlines, here: Spot) -> float:
+    """Distance to the edge of the fence of that rank."""
+    limit, square = centre[rank, 3], square_to(centre, rank, here)
     if limit >= 0.0:
         return abs(arc_of(square) - arc_of(limit))
-    return boundary_m(outlines, fence, here[3], beside(outlines, fence, here[4]))
+    return boundary_m(outlines, rank, here[3], beside(outlines, rank, here[4]))

@@ -21,6 +21,8 @@ class Points(NamedTuple):
 
     lat: Floats
     lng: Floats
+    unit: Floats
+    """f8[n, 3]: unit vectors."""
     cell: Cells
     """u8[n]: leaves, `NO_CELL` for points that are not valid."""
     order: Ints
@@ -30,10 +32,10 @@ class Points(NamedTuple):
 class Sifted(NamedTuple):
     """What is known of a block's points, of the runs of postings they have to do with, and of candidates there."""
 
+    which: Ints
+    """i4[BLOCK]: the points."""
     xyz: Floats
     """f8[3, BLOCK]: unit vectors."""
-    degrees: Floats
-    """f8[2, BLOCK]: latitude and longitude."""
     cell: Cells
     """u8[BLOCK]: leaves."""
     node: Longs
@@ -63,8 +65,8 @@ class Sifted(NamedTuple):
 def room_for(points: int) -> Sifted:
     """An empty record for blocks of that many points."""
     return Sifted(
+        np.empty(points, np.int32),
         np.empty((3, points), np.float64),
-        np.empty((2, points), np.float64),
         np.empty(points, np.uint64),
         np.empty((len(UPPER), points), np.int64),
         np.empty((3, _RUNS * points + 1), np.int32),
@@ -79,6 +81,6 @@ def room_for(points: int) -> Sifted:
 
 
 @kernel
-def fence_of(posting: np.int32) -> np.uint64:
-    """f of f or ~f."""
+def rank_of(posting: np.int32) -> np.uint64:
+    """r of r or ~r."""
     return np.uint64(posting ^ (posting >> 31))

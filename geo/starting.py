@@ -109,20 +109,21 @@ def _open(work: Work, rows: Ints, fences: Ints) -> Work:
 @kernel
 def _same_shapes(old: IndexArrays, new: IndexArrays, target: Ints, same: Flags) -> None:
     """Set same[t] for each old fence whose target t looks as it did."""
-    one, other = old.lookup.centre, new.lookup.centre
+    one, other, rank, new_rank = old.lookup.centre, new.lookup.centre, old.lookup.rank, new.lookup.rank
     for fence in range(len(target)):
         to = target[fence]
         if to == NOBODY or old.radius_m[fence] != new.radius_m[to] or old.reach_m[fence] != new.reach_m[to]:
             continue
-        if one[fence, 0] == other[to, 0] and one[fence, 1] == other[to, 1] and one[fence, 2] == other[to, 2]:
-            same[to] = _same_outline(old.outlines, new.outlines, fence, to)
+        a, b = rank[fence], new_rank[to]
+        if one[a, 0] == other[b, 0] and one[a, 1] == other[b, 1] and one[a, 2] == other[b, 2]:
+            same[to] = _same_outline(old.outlines, new.outlines, a, b)
 
 
 @kernel
-def _same_outline(old: Outlines, new: Outlines, fence: int, to: int) -> bool:
+def _same_outline(old: Outlines, new: Outlines, rank: int, new_rank: int) -> bool:
     """Whether both have the same vertices in the same chains; circles have none."""
-    a, b, chains = old.chain_ptr[fence], new.chain_ptr[to], old.chain_ptr[fence + 1] - old.chain_ptr[fence]
-    if new.chain_ptr[to + 1] - b != chains:
+    a, b, chains = old.chain_ptr[rank], new.chain_ptr[new_rank], old.chain_ptr[rank + 1] - old.chain_ptr[rank]
+    if new.chain_ptr[new_rank + 1] - b != chains:
         return False
     for c in range(chains):
         first, first_new = old.chain[a + c, 0], new.chain[b + c, 0]

@@ -21,7 +21,7 @@ from geo.tiles import DEPTH_MAX, FLAG_BITS, SIDE_BITS, Tiles
 from geo.visits import roomy
 
 WORDS = 100
-FEW = 6
+FEW = 10
 """A list so short is not worth halving its tile for."""
 _PATIENCE = 32
 """A list longer than that is thinned only where no edge meets the tile."""

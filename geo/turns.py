@@ -9,12 +9,12 @@ import numpy as np
 from geo.ahead import BLOCK, look_ahead
 from geo.arrays import Cells, Floats, Ints, Longs, Records
 from geo.edge import Spot, edge_m, spot, square_to
-from geo.index import Dwells, IndexArrays, Lookup
+from geo.index import Dwells, IndexArrays, Lookup, node_at
 from geo.judge import Fix, confirms, departs, known_m, ripe, ripen, thresholds
-from geo.kernels import allocating, constant, kernel
+from geo.kernels import allocating, constant, inlined, kernel
 from geo.leaves import ASK, Grid, leaves
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
-from geo.postings import BITS, OWN, PARTS, group_of, node_of, one_down, part_of, part_span, place_of, span_of
+from geo.postings import BITS, OWN, PARTS, one_down, part_of, part_span, span_of
 from geo.records import (
     ACCEPTED,
     CHUNK_SHIFT,
@@ -89,7 +89,7 @@ def leaves_astir(customers: Records, pings: Records, grid: Grid, cells: Cells) -
         cells[which[k]] = found[k]
 
 
-@kernel
+@inlined
 def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, how: How) -> bool:
     """Confirm the visits of a customer within the safe region; False, nothing done, if there is more to do."""
     slot = customer["head"]
@@ -108,7 +108,7 @@ def _stays(visits: Records, dwells: Dwells, customer: Records, ping: Records, ho
     return True
 
 
-@kernel
+@inlined
 def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64], how: How) -> bool:
     """One customer's turn; which: place of the ping, the ping, its leaf. False, nothing done, if *work* lacks room."""
     i, ping, cell = which
@@ -117,7 +117,8 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     count = _around(index.lookup, cell, here, work.found)
     if count < 0:
         return False
-    found = work.found[: _settled(index.outlines.vertex, index.tiles, here, work.found[:count])]
+    count = _settled(index.lookup.order, index.outlines.vertex, index.tiles, here, work.found[:count])
+    found = work.found[:count]
     if len(found) or head != NOBODY:
         if not _roomy(work, index.dwells, head, len(found)):
             return False
@@ -128,12 +129,12 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
         _arrive(work, fix, found, how.rules, customer["at_ms"] == NEVER)
     safe_m = 0.0
     if walked(customer, here[3], here[4]) and _is_in(work.visits, customer["head"], found):
-        safe_m = clear_m(index.near, index.lookup.centre, index.outlines, cell, here)
+        safe_m = clear_m(index.lookup, index.outlines, cell, here)
     keep(customer, here, safe_m)
     return True
 
 
-@kernel
+@inlined
 def _is_in(visits: Records, head: int, found: Ints) -> bool:
     """Whether the customer's visits, from *head* on, are in just those fences, which ascend."""
     slot, at = head, 0
@@ -154,55 +155,54 @@ def _fate(ping: Records, watermark_ms: int) -> int:
     return DUPLICATE if ping["at_ms"] == watermark_ms else LATE
 
 
-@kernel
+@inlined
 def _around(lookup: Lookup, cell: np.uint64, here: Spot, found: Ints) -> int:
-    """Write the fences around a point in the leaf *cell*, f for one that holds it, ~f for a polygon that may; how many,
-    or -1 if *found* is too short for what may be there.
+    """Write the ranks of the fences around a point in the leaf *cell*, r for one that holds it, ~r for a polygon that
+    may; how many, or -1 if *found* is too short for what may be there.
     """
     count = 0
     for u in range(len(lookup.upper)):
         upper = lookup.upper[u]
-        slot = group_of(lookup.group, lookup.shift, cell, upper)
-        node = node_of(lookup.group, slot, place_of(cell, upper), len(lookup.node) - 1)
+        node = node_at(lookup, cell, upper)
         bits, parts, part = lookup.node[node, BITS], lookup.node[node, PARTS], part_of(cell, upper)
         count = _holding(lookup.posting, lookup.centre, span_of(lookup.node[node, OWN]), here, found, count)
         for each in (one_down(part), part):
-            run = part_span(bits, parts, lookup.part_ptr, each)
+            run = part_span(bits, parts, lookup.posting, each)
             count = _holding(lookup.posting, lookup.centre, run, here, found, count)
     return count
 
 
-@kernel
+@inlined
 def _holding(posting: Ints, centre: Floats, span: tuple[int, int], here: Spot, found: Ints, count: int) -> int:
     """`_around` for one run of postings, behind the first *count*."""
     if count < 0 or count + span[1] - span[0] > len(found):
         return -1
     for at in range(span[0], span[1]):
-        fence = posting[at]
-        if fence < 0:
-            found[count] = ~fence
+        rank = posting[at]
+        if rank < 0:
+            found[count] = ~rank
             count += 1
-        elif square_to(centre, fence, here) <= abs(centre[fence, 3]):
-            found[count] = fence if centre[fence, 3] >= 0.0 else ~fence
+        elif square_to(centre, rank, here) <= abs(centre[rank, 3]):
+            found[count] = rank if centre[rank, 3] >= 0.0 else ~rank
             count += 1
     return count
 
 
-@kernel
-def _settled(vertex: Floats, tiles: Tiles, here: Spot, found: Ints) -> int:
-    """Move those fences of *found* that hold the point to its front, ascending; how many."""
+@inlined
+def _settled(order: Ints, vertex: Floats, tiles: Tiles, here: Spot, found: Ints) -> int:
+    """Of the ranks *found* bring the positions of those that hold the point to its front, ascending; how many."""
     kept = 0
     for at in range(len(found)):
-        fence = found[at]
-        if fence >= 0 or held(vertex, tiles, ~fence, here[3], here[4]):
-            found[kept] = fence if fence >= 0 else ~fence
+        rank = found[at]
+        if rank >= 0 or held(vertex, tiles, ~rank, here[3], here[4]):
+            found[kept] = order[rank if rank >= 0 else ~rank]
             kept += 1
     if kept > 1:
         _sort(found, kept)
     return kept
 
 
-@kernel
+@inlined
 def _roomy(work: Work, dwells: Dwells, head: int, count: int) -> bool:
     """Whether there is room for *count* visits more, and for all transitions that they and the open ones can give."""
     most, slot = count, head
@@ -223,7 +223,7 @@ def _sort(found: Ints, count: int) -> None:
         found[j] = fence
 
 
-@kernel
+@inlined
 def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, how: How) -> None:
     """End the visits that fell silent before this fix or that it leaves; confirm those it agrees with.
 
@@ -248,7 +248,7 @@ def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, how: How) -> 
         slot = following
 
 
-@kernel
+@inlined
 def _dwell(work: Work, dwells: Dwells, fix: Fix, rules: Rules) -> None:
     """Write the dwells that this fix makes due."""
     slot = work.customers[fix.row]["head"]
@@ -257,7 +257,7 @@ def _dwell(work: Work, dwells: Dwells, fix: Fix, rules: Rules) -> None:
         slot = work.visits[slot]["next"]
 
 
-@kernel
+@inlined
 def _arrive(work: Work, fix: Fix, found: Ints, rules: Rules, initial: bool) -> None:
     """Begin a visit in each fence of *found* (ascending) that the customer is not in, or count that the fix
     is too uncertain.

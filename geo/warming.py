@@ -28,9 +28,8 @@ from geo.visits import open_visit, with_room
 _SHAPES: Final = {
     "centre": (0, 4),
     "group": (8, 10),
-    "node": (1, 3),
-    "near_cell": (8, 2),
-    "part_ptr": (2,),
+    "node": (1, 4),
+    "posting": (2,),
     "dwell_ptr": (1,),
     "vertex": (0, 2),
     "chain": (0, 2),
