@@ -15,6 +15,8 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Records: TypeAlias = npt.NDArray[np.void]
 
+LINE_BYTES = 64
+
 
 def frozen(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """*values* as a read-only, aligned, C-contiguous plain array of *dtype*; shares memory where it can.
@@ -29,4 +31,16 @@ def frozen(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     if array.flags.writeable:
         array = array.view()
         array.flags.writeable = False
+    return array
+
+
+def in_lines(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """`frozen`, and begins with a line of the processor's cache: so no row of 32 or 64 bytes lies in two of them."""
+    array = frozen(values, dtype)
+    if array.ctypes.data % LINE_BYTES:
+        room = np.empty(array.nbytes + LINE_BYTES, np.uint8)
+        first = -room.ctypes.data % LINE_BYTES
+        copy = room[first : first + array.nbytes].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        array = frozen(copy, dtype)
     return array

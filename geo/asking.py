@@ -8,7 +8,7 @@ import numpy as np
 
 from geo.arrays import Floats, Ints
 from geo.index import IndexArrays
-from geo.kernels import kernel
+from geo.kernels import fetch, kernel
 from geo.sifted import Points, Sifted, rank_of
 from geo.tiles import DEPTH_MAX, FLAG_BITS, NODE, below, edges_of, leaf_holds, leaf_m, square_of
 
@@ -18,6 +18,13 @@ def ask_polygons(index: IndexArrays, points: Points, sifted: Sifted, polygons: i
     """Set `edge_m` of the candidates that are polygons."""
     tiles, outline, lat, which = index.tiles, index.outlines.vertex, points.lat, sifted.polygon[0]
     first, vertex, leaf, posting = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3], sifted.candidate[1]
+    for k in range(polygons):
+        c = which[k]
+        rank, p = rank_of(posting[c]), sifted.which[sifted.candidate[0, c]]
+        fetch(tiles.frame, rank)
+        fetch(tiles.tile_at, rank)
+        fetch(lat, p)
+        fetch(points.lng, p)
     framed = np.uint64(0)
     for k in range(polygons):
         c = which[k]
@@ -26,6 +33,7 @@ def ask_polygons(index: IndexArrays, points: Points, sifted: Sifted, polygons: i
         sifted.tile[0, framed], sifted.tile[1, framed] = row, column
         which[framed], first[framed], vertex[framed] = c, tiles.tile_at[f, 0], tiles.tile_at[f, 1]
         sifted.edge_m[c] = np.inf
+        fetch(tiles.tile, first[framed])
         framed += np.uint64(row >= 0)
     polygons = int(np.int64(framed))
     _descend(tiles.tile, sifted, polygons)
@@ -61,18 +69,20 @@ def _descend(tile: Ints, sifted: Sifted, polygons: int) -> None:
         for d in range(polygons):
             k = deep[d]
             shift[k] -= leaf[k] & NODE
-            leaf[k] = tile[first[k] + below(leaf[k], shift[k], square[0, k], square[1, k])]
+            leaf[k] = first[k] + below(leaf[k], shift[k], square[0, k], square[1, k])
+            fetch(tile, leaf[k])
+        for d in range(polygons):
+            k = deep[d]
+            leaf[k] = tile[leaf[k]]
 
 
 @kernel
 def _look_ahead(outline: Floats, tile: Ints, sifted: Sifted, polygons: int) -> None:
     """From words to the leaves' places; and have what stands there on its way, for all polygons at once."""
-    first, vertex, leaf, ahead = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3], sifted.polygon[4]
+    first, vertex, leaf = sifted.polygon[1], sifted.polygon[2], sifted.polygon[3]
     for k in range(polygons):
         leaf[k] = first[k] + ~leaf[k]
-        ahead[k] = tile[leaf[k]]
+        fetch(tile, leaf[k])
     for k in range(polygons):
-        edges = edges_of(ahead[k]) > 0
-        ahead[k] = vertex[k] + (tile[leaf[k] + edges] >> FLAG_BITS) * edges
-    for k in range(polygons):
-        sifted.lat[k] = outline[ahead[k], 0]
+        edges = edges_of(np.int64(tile[leaf[k]])) > 0
+        fetch(outline, vertex[k] + (tile[leaf[k] + edges] >> FLAG_BITS) * edges)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geo.arrays import Cells, Flags, Floats, Ints, Longs, frozen
+from geo.arrays import Cells, Flags, Floats, Ints, Longs, frozen, in_lines
 from geo.cells import encode
 from geo.compiling import Each, Fence, Told, compiled, dwells
 from geo.errors import FenceError, GeoError
@@ -85,6 +85,8 @@ _DTYPES = {
     "tile_at": np.int64,
     "tile": np.int32,
 }
+_ROWS = ("centre", "node", "frame")
+"""Arrays of rows of which one is read at a time, anywhere; in a snapshot's file every array begins with a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +166,8 @@ class FenceIndex:
             "centre": _centres(around, np.diff(outlines.chain_ptr) == 0),
         }
         shapes = outlines._asdict() | tiles._asdict()
-        return cls.from_arrays(plain | dwells(ordered) | shapes | postings(covers, near))
+        arrays = plain | dwells(ordered) | shapes | postings(covers, near)
+        return cls.from_arrays(arrays | {name: in_lines(arrays[name], _DTYPES[name]) for name in _ROWS})
 
     @classmethod
     def empty(cls) -> FenceIndex:

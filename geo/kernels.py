@@ -19,8 +19,11 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,6 +109,30 @@ def inlined(function: F) -> F:
     10 to 30 ns. Within such a kernel one more that takes arrays costs the same again; one that takes numbers, nothing.
     """
     return _compiled(function, counted=False, forceinline=True)
+
+
+def _fetch(_typing: Any, array: Any, _row: Any) -> Any:
+    """numba's way to put an instruction into a kernel (numba.readthedocs.io: "Implementing intrinsics")."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        given = context.make_array(kind)(context, builder, arguments[0])
+        step = cgutils.unpack_tuple(builder, given.strides, kind.ndim)[0]  # type: ignore[no-untyped-call]
+        place = builder.add(builder.ptrtoint(given.data, step.type), builder.mul(arguments[1], step))
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        prefetch = cgutils.get_or_insert_function(builder.module, hint, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
+        to_read, all_caches, data = (ir.Constant(word, value) for value in (0, 3, 1))
+        builder.call(prefetch, [builder.inttoptr(place, byte), to_read, all_caches, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
+
+
+fetch = cast(Callable[[Any, Any], None], intrinsic(_fetch))
+"""fetch(array, row), in kernels: have the line of the processor's cache in which the row begins brought near, without
+waiting for it. The row need not exist.
+"""
 
 
 def _widened(template: Callable[..., Any], args: Sequence[Any], kws: Mapping[str, Any]) -> Any:

@@ -57,8 +57,6 @@ class Sifted(NamedTuple):
     """i8[2, CANDIDATES]: of the same the row and the column of the smallest tile there could be."""
     lng: Floats
     """f8[CANDIDATES]: of the same the longitude in the polygon's turn."""
-    lat: Floats
-    """f8[CANDIDATES]: of the same the latitude of an edge of the leaf."""
 
 
 @allocating
@@ -75,7 +73,6 @@ def room_for(points: int) -> Sifted:
         np.empty(CANDIDATES + 1, np.float64),
         np.empty((6, CANDIDATES + 1), np.int64),
         np.empty((2, CANDIDATES + 1), np.int64),
-        np.empty(CANDIDATES + 1, np.float64),
         np.empty(CANDIDATES + 1, np.float64),
     )
 
