@@ -50,6 +50,13 @@ CLAIMED = {
     "memory_1m_circles": (1, "GB", "at_most"),
     "load_1m_circles": (100, "ms", "at_most"),
     "warm_start": (2, "s", "at_most"),
+    "inventory_first": (300, "s", "at_most"),
+    "inventory_again": (300, "s", "at_most"),
+    "inventory_memory": (500, "MB", "at_most"),
+    "inventory_pings_p99": (100, "ms", "at_most"),
+    "campaigns_live": (30, "s", "at_most"),
+    "edit_live": (1, "s", "at_most"),
+    "campaigns_pings_p99": (100, "ms", "at_most"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
