@@ -82,12 +82,12 @@ def _wanted(terms: Bought | SearchTerms, retailer: int, products: ProductCodes) 
 
 def _covered(offer: Offer, retailer: int, products: ProductCodes) -> Wanted:
     rows = _known(offer.products, retailer, products)
-    if offer.products and not rows:
+    if offer.products and not (rows or offer.brands or offer.categories):
         raise LeftOut("none of the products it offers is in the catalogue any more")
     return Wanted(
         products=frozenset(row.id for row in rows),
-        brands=_folded(row.brand for row in rows),
-        categories=_folded(row.category for row in rows),
+        brands=_folded([*(row.brand for row in rows), *offer.brands]),
+        categories=_folded([*(row.category for row in rows), *offer.categories]),
     )
 
 

@@ -48,6 +48,13 @@ def _sender(settings: Settings, _: argparse.Namespace) -> int:
     return main(found)
 
 
+def _loader(settings: Settings, _: argparse.Namespace) -> int:
+    found = running(settings)  # before the role's imports: they take their time
+    from engine.loader.run import main
+
+    return main(found)
+
+
 def _demo(settings: Settings, args: argparse.Namespace) -> int:
     from engine.demo.run import main
 
@@ -93,6 +100,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "api": _api,
     "matcher": _matcher,
     "sender": _sender,
+    "loader": _loader,
     "migrate": _migrate,
     "demo": _demo,
     "doctor": _doctor,

@@ -68,6 +68,14 @@ ENTRIES = (
         (*_SERVERS, "fcm_service_account", "fcm_base_url", "lease_s", *_LOGS),
     ),
     Entry(
+        "loader",
+        "run one loader alone",
+        "Takes queued uploads, checks every row and stores each whole or not at all. Start as many as you like: a "
+        "retailer's uploads are stored one after the other.",
+        "candlemaker loader",
+        (*_SERVERS, "secrets", *_LOGS),
+    ),
+    Entry(
         "migrate",
         "bring the database up to this version",
         "Applies the numbered migrations that are missing and names them. `candlemaker up` does it too.",

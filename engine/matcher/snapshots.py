@@ -24,7 +24,7 @@ from engine.matcher.progress import Progress
 from engine.postgres import queries
 from geo.index import FenceIndex
 from offers.campaign import Campaign
-from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
+from offers.catalogue import AreaRow, CampaignRow, Catalogue, ProductRow, StoreRow
 from offers.codec import decode, digest, encode
 from offers.compile import compile_snapshot
 from offers.errors import BrokenSnapshot
@@ -137,7 +137,8 @@ async def read_catalogue(connection: asyncpg.Connection) -> Catalogue:
         CampaignRow(row["id"], row["retailer"], msgspec.convert(row["spec"], Campaign))
         async for row in read.live_campaigns(connection)
     ]
-    return Catalogue(stores, products, campaigns)
+    areas = [AreaRow(**dict(row)) async for row in read.areas(connection)]
+    return Catalogue(stores, products, campaigns, areas)
 
 
 def _write(path: Path, content: bytes) -> None:

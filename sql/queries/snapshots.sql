@@ -25,7 +25,11 @@ INSERT INTO snapshot (manifest) VALUES (:manifest::jsonb) RETURNING revision;
 
 -- name: live_stores
 -- Stores that a live campaign may name.
-SELECT id, retailer, code, lat, lng, zone, country, opening_hours FROM store WHERE NOT closed ORDER BY id;
+SELECT id, retailer, code, lat, lng, zone, country, opening_hours, city, tags FROM store WHERE NOT closed ORDER BY id;
+
+-- name: areas
+-- Fences that campaigns may name.
+SELECT retailer, code, store, geometry FROM area WHERE NOT ended ORDER BY id;
 
 -- name: products
 -- What purchases are matched against.
@@ -42,13 +46,23 @@ SELECT EXISTS (SELECT FROM campaign WHERE state = 'scheduled' AND starts_at <= c
 
 -- name: start_due!
 -- Scheduled campaigns whose time has come.
-UPDATE campaign SET state = 'live', version = version + 1, updated_at = candlemaker_now()
-WHERE state = 'scheduled' AND starts_at <= candlemaker_now();
+WITH moved AS (
+    UPDATE campaign SET state = 'live', version = version + 1, updated_at = candlemaker_now()
+    WHERE state = 'scheduled' AND starts_at <= candlemaker_now()
+    RETURNING id, retailer, version
+)
+INSERT INTO campaign_audit (campaign, retailer, version, verb, caller)
+SELECT id, retailer, version, 'activate', 'clock' FROM moved;
 
 -- name: end_due!
 -- Campaigns whose time is over.
-UPDATE campaign SET state = 'ended', version = version + 1, updated_at = candlemaker_now()
-WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now();
+WITH moved AS (
+    UPDATE campaign SET state = 'ended', version = version + 1, updated_at = candlemaker_now()
+    WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now()
+    RETURNING id, retailer, version
+)
+INSERT INTO campaign_audit (campaign, retailer, version, verb, caller)
+SELECT id, retailer, version, 'end', 'clock' FROM moved;
 
 -- name: manifests
 -- Files that are still named.

@@ -1,0 +1,118 @@
+"""A hundred thousand campaigns from upload to live, then edits one by one, while phones report.
+
+Live is what a phone gets: decisions of the uploaded campaigns at every store of the probes, and of an edited campaign
+the first coupon that says what the edit said, read back from PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from benchmarks import upload_files, world
+from benchmarks.bars import Plan
+from benchmarks.bodies import customer_id, instant
+from benchmarks.generator import World as Where
+from benchmarks.ground import MIDDLE, Square
+from benchmarks.load import load
+from benchmarks.result import Row, row
+from benchmarks.sending import File, meanwhile, upload
+from benchmarks.stage import Stage, staged
+
+SIDE_M = 60_000.0
+LIVE_S = 300.0
+EDIT_S = 30.0
+_PROBED = "SELECT count(DISTINCT u.id) FROM decision d JOIN customer u ON u.number = d.customer WHERE u.id = ANY ($1)"
+_EDITED = """SELECT (extract(epoch FROM min(d.decided_at)) * 1000)::float8
+FROM coupon c JOIN decision d ON d.id = c.decision
+WHERE c.campaign = $1 AND (c.offer ->> 'percent')::integer = $2"""
+
+
+async def bench(plan: Plan) -> list[Row]:
+    """The uploads are one run; the edits are as many as the plan says, and the figure is the worst of them."""
+    with tempfile.TemporaryDirectory(prefix="candlemaker-bench-files-") as place:
+        file = await asyncio.to_thread(upload_files.campaigns, Path(place) / "campaigns.ndjson.gz", plan)
+        async with staged(plan.settings) as stage:
+            return await _measured(plan, stage, file)
+
+
+async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
+    square = Square(plan.seed, SIDE_M, plan.count("stores"))
+    customers, probes = plan.count("customers"), plan.count("probes")
+    made = await asyncio.to_thread(world.make, stage.client, stage.admin_key, square, customers)
+    # The last customers are the probes, who stand in stores; the others step in and out of the first store.
+    where = Where(stage.stack.url, made.app_key, plan.seed, SIDE_M, customers - probes, "step")
+    rate, connections = plan.number("pings_per_s"), plan.count("connections")
+    async with load(where) as phones, meanwhile(phones, rate, connections) as reports:
+        began_s = time.perf_counter()
+        stored_s, told = await upload(
+            stage, made.retailer_key, File(file, "campaigns", "application/x-ndjson", "&activate=true")
+        )
+        assert told["difference"]["created"] == plan.count("campaigns"), told
+        await _until_live(plan, stage, made, square)
+        live_s = time.perf_counter() - began_s
+        edits = [await _edited_s(stage, made, number) for number in range(plan.count("edits"))]
+    note = f"{stored_s:.1f} s until stored; live: {probes} customers in stores drawn by lot have a decision each"
+    return [
+        row(plan.bar("campaigns_live"), [live_s], f"one run; {note}"),
+        row(
+            plan.bar("edit_live"),
+            edits,
+            f"the worst of {len(edits)}: from the answer to the first coupon that says what the edit said",
+            ours=max(edits),
+        ),
+        row(
+            plan.bar("campaigns_pings_p99"),
+            reports.p99_ms,
+            f"the worst of {len(reports.reports)} windows of 10 s; {reports.requests:,} pings",
+            ours=max(reports.p99_ms),
+        ),
+    ]
+
+
+async def _until_live(plan: Plan, stage: Stage, made: world.World, square: Square) -> None:
+    """Probes step into stores drawn by lot until each has got a coupon; each step is a ping far away and one inside."""
+    stores = np.random.default_rng([plan.seed, 9]).choice(plan.count("stores"), plan.count("probes"), replace=False)
+    first = plan.count("customers") - plan.count("probes")
+    names = [customer_id(first + index) for index in range(len(stores))]
+    lat, lng = square.fences
+    deadline_s, inside = time.monotonic() + LIVE_S, False
+    while await stage.database.fetchval(_PROBED, names) < len(names):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError("the uploaded campaigns make no decisions")
+        inside = not inside
+        pings = [
+            _ping(name, (float(lat[store]), float(lng[store])) if inside else (MIDDLE[0] + 5.0, MIDDLE[1]))
+            for name, store in zip(names, stores, strict=True)
+        ]
+        await asyncio.to_thread(stage.client.ask, "POST", "/v1/pings", made.app_key, {"pings": pings})
+        await asyncio.sleep(0.2)
+
+
+def _ping(customer: str, place: tuple[float, float]) -> dict[str, Any]:
+    at = instant(int(time.time() * 1000)).decode()
+    return {"customer": customer, "lat": place[0], "lng": place[1], "accuracy_m": 8.5, "at": at}
+
+
+async def _edited_s(stage: Stage, made: world.World, number: int) -> float:
+    """Seconds from the answer to an edit until a coupon was decided on that says so. Each edit outranks the last."""
+    code = upload_files.campaign_code(5_000 * (number % 20))
+    identity = await stage.database.fetchval("SELECT id FROM campaign WHERE code = $1", code)
+    stored = await asyncio.to_thread(stage.client.ask, "GET", f"/v1/campaigns/{identity}", made.retailer_key)
+    percent = 50 + number
+    spec = stored["campaign"] | {"priority": number + 1, "offer": stored["campaign"]["offer"] | {"percent": percent}}
+    body = msgspec.to_builtins(spec)
+    await asyncio.to_thread(stage.client.ask, "PUT", f"/v1/campaigns/{identity}", made.retailer_key, body)
+    answered_ms = time.time() * 1000
+    deadline_s = time.monotonic() + EDIT_S
+    while (first_ms := await stage.database.fetchval(_EDITED, identity, percent)) is None:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"edit {number} is not live after {EDIT_S:.0f} s")
+        await asyncio.sleep(0.01)
+    return max(0.0, float(first_ms) - answered_ms) / 1000
