@@ -16,7 +16,7 @@ from engine.telemetry import configure
 
 def run(settings: Settings, args: argparse.Namespace) -> int:
     """Run the command of *args*; returns the exit status."""
-    if args.command not in {"demo", "doctor", "keys", "migrate"}:
+    if args.command not in {"demo", "doctor", "keys", "migrate", "upload"}:
         configure(settings, args.command)
     return _COMMANDS[args.command](settings, args)
 
@@ -73,6 +73,12 @@ def _keys(settings: Settings, args: argparse.Namespace) -> int:
     return asyncio.run(keys(settings, args))
 
 
+def _upload(settings: Settings, args: argparse.Namespace) -> int:
+    from engine.cli.upload import upload
+
+    return upload(settings, args)
+
+
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:
     from engine.doctor import doctor
 
@@ -106,4 +112,5 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "doctor": _doctor,
     "fcm-stand-in": _stand_in,
     "keys": _keys,
+    "upload": _upload,
 }

@@ -113,6 +113,7 @@ CONSTRAINTS: dict[str, tuple[str, str]] = {
     "receipt_is_unique": ("receipt_differs", "the receipt is being stored by another call"),
     "redemption_coupon_key": ("already_redeemed", "the coupon was redeemed at another till"),
     "retailer_keys_name_their_retailer": ("invalid", "retailer and till keys name a retailer, others do not"),
+    "two_live_keys_a_line": ("conflict", "the key has a live successor already; revoke one of the two first"),
     "api_key_retailer_fkey": ("invalid", "the retailer does not exist"),
 }
 

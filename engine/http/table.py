@@ -217,6 +217,11 @@ ROUTES: tuple[Route, ...] = (
         summary="All API keys, without their secrets",
     ),
     Route(
+        method="POST", path="/v1/keys/{key:number}/rotate", scopes=_ADMIN, handler=apikeys.rotate, status=201,
+        request=apikeys.Rotation, answer=apikeys.ShownOnce, effect=True, sealed=True,
+        summary="Make a successor of an API key; two of a line are live at most",
+    ),
+    Route(
         method="DELETE", path="/v1/keys/{key:number}", scopes=_ADMIN, handler=apikeys.revoke, status=204, effect=True,
         summary="Revoke an API key",
     ),

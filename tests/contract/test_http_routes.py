@@ -81,7 +81,7 @@ async def test_retailers_and_keys(world: World) -> None:
     assert made in listed["retailers"]
     body = {"scope": "till", "retailer": made["id"], "name": "front"}
     key = await world.good("POST", "/v1/keys", "admin", body)
-    assert key["key"].startswith(key["prefix"] + "_") and len(key["key"].split("_", 3)[3]) == 43
+    assert key["key"].startswith(key["prefix"] + "_") and len(key["key"].split("_", 3)[3]) == 49
     shown = next(k for k in (await world.good("GET", "/v1/keys", "admin"))["keys"] if k["id"] == key["id"])
     assert shown["revoked_at"] is None and "key" not in shown
     is_problem(await world.ask("POST", "/v1/redemptions", key["key"], a_redemption("0" * 16)), 400)
