@@ -11,7 +11,7 @@ from engine.http.products import Price
 from engine.loader.body import Body
 from engine.loader.documents import elements, lines
 from engine.loader.faults import Unreadable
-from engine.loader.geojson import of_feature
+from engine.loader.geojson import of_feature, require_collection
 from engine.loader.kinds import areas, campaigns, codes, prices, products, stores
 from engine.loader.kinds.kind import RowKind, Staged, named
 from engine.loader.known import Known
@@ -98,7 +98,9 @@ def _of_documents(kind: RowKind, source: Source, known: Known) -> Iterator[Chunk
 def _documents(source: Source, member: str) -> Iterator[tuple[int, bytes]]:
     if source.format == "ndjson":
         return lines(source.body)
-    return elements(source.body, "features" if source.format == "geojson" else member)
+    if source.format == "geojson":
+        return elements(source.body, "features", require_collection)
+    return elements(source.body, member)
 
 
 def _together(found: Iterable[Staged | list[Fault]]) -> Chunk:

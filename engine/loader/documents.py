@@ -7,7 +7,8 @@ commas and brackets outside of strings; each is then decoded by the rules of a r
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,13 @@ LONGEST_BESIDES = 64 << 10
 _PIECE = 256 << 10
 _BOM = b"\xef\xbb\xbf"
 _MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\],]', re.DOTALL)
+
+
+Check = Callable[[Any], None]
+
+
+def _anything(_: Any) -> None:
+    pass
 
 
 def lines(body: Body) -> Iterator[tuple[int, bytes]]:
@@ -42,8 +50,9 @@ def lines(body: Body) -> Iterator[tuple[int, bytes]]:
         raise Unreadable("no_rows", "there is no row in it")
 
 
-def elements(body: Body, member: str) -> Iterator[tuple[int, bytes]]:
-    """(number, bytes) of each row of the array that the document is, or has as *member*; raises `Unreadable`."""
+def elements(body: Body, member: str, check: Check = _anything) -> Iterator[tuple[int, bytes]]:
+    """(number, bytes) of each row of the array that the document is, or has as *member*; *check* is asked about the
+    document without its rows. Raises `Unreadable`."""
     head, rest = _head(body, member)
     number = 0
     rows = _rows(body, rest)
@@ -55,7 +64,7 @@ def elements(body: Body, member: str) -> Iterator[tuple[int, bytes]]:
             break
         number += 1
         yield number, row
-    _require_whole(head + b"]" + _tail(body, tail))
+    check(_whole(head + b"]" + _tail(body, tail)))
     if not number:
         raise Unreadable("no_rows", "there is no row in it")
 
@@ -114,22 +123,24 @@ def _rows(body: Body, text: bytes) -> Generator[bytes, None, bytes]:
 
 
 def _tail(body: Body, text: bytes) -> bytes:
-    while piece := body.read(_PIECE):
+    while len(text) <= LONGEST_BESIDES:
+        piece = body.read(_PIECE)
+        if not piece:
+            return text
         text += piece
-        if len(text) > LONGEST_BESIDES:
-            raise Unreadable("malformed_json", "too much follows behind the rows")
-    return text
+    raise Unreadable("malformed_json", "too much follows behind the rows")
 
 
-def _require_whole(document: bytes) -> None:
-    """What stands around the rows must be JSON with them."""
+def _whole(document: bytes) -> Any:
+    """What stands around the rows, which must be JSON."""
     try:
-        msgspec.json.decode(document)
+        value = msgspec.json.decode(document)
         require_strict(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable("malformed_json", f"around the rows: {malformed(error).detail}") from None
     except Problem as problem:
         raise Unreadable("malformed_json", f"around the rows: {problem.detail or problem.title}") from None
+    return value
 
 
 def _too_long(row: int) -> Unreadable:

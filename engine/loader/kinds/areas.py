@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from engine.http.problems import Fault
 from engine.http.wire import Code, Text
+from engine.loader.geojson import why_not_closed, why_not_degrees
 from engine.loader.kinds.kind import Cells, Counts, Order, RowKind
 from engine.loader.known import Known
 from engine.postgres import queries
@@ -32,7 +33,8 @@ def _check(area: NewArea, row: int, known: Known) -> list[Fault]:
     faults = []
     if area.store not in known.codes.stores:
         faults.append(Fault("unknown_store", "the retailer has no such store", "store", row))
-    if (why := why_not_drawn(area.geometry)) is not None:
+    why = why_not_degrees(area.geometry) or why_not_closed(area.geometry) or why_not_drawn(area.geometry)
+    if why is not None:
         faults.append(Fault("geometry", why[:300], "geometry", row))
     return faults
 
