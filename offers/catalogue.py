@@ -53,6 +53,8 @@ class CampaignRow:
     id: int
     retailer: int
     spec: Campaign
+    first: int = 0
+    """Coupons that each partition may give before it leases any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from offers.snapshot import Postings, Snapshot
 
 PARTS = ("campaigns", "catalogue", "fences")
 POSTINGS = ("ptr", "campaign", "schedule", "hours")
-MAGIC = b"CANDLE03"
+MAGIC = b"CANDLE04"
 """With the version: another one whenever an array means something else than before under its old name."""
 HEAD = 16
 LINE = 64

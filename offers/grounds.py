@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -98,6 +99,7 @@ def _dwells(ground: Ground, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
     return tuple(sorted({live[place].dwell_s for place in ground.places if live[place].trigger == "dwell"}))
 
 
+@lru_cache(maxsize=10_000)
 def drawable(lat: float, lng: float, radius_m: float) -> bool:
     """Whether such a circle can be drawn at all."""
     try:

@@ -30,6 +30,8 @@ class Places:
         """The stores of a campaign that there are, each once; what it names and is gone is left out."""
         if spec.everywhere:
             return list(self.stores.values())
+        if not (spec.tags or spec.cities or spec.drawn):
+            return [self.stores[code] for code in dict.fromkeys(spec.stores) if code in self.stores]
         drawn = [self.areas[code].store for code in spec.drawn if code in self.areas]
         found = {code: self.stores[code] for code in (*spec.stores, *drawn) if code in self.stores}
         for words, stores in ((spec.tags, self._by_tag), (spec.cities, self._by_city)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ LAST_YEAR = 2100
 MOST_UNKNOWN = 100
 
 _KNOWN_BY = {"tag": "name", "city": "name"}
+
+_BLANK = re.compile(r'"\s+"')
 
 Found = Iterator[tuple[str, str, str]]
 """Column, code, sentence."""
@@ -65,7 +68,7 @@ def content_problems(
 ) -> list[tuple[str, str, str]]:
     """[(column, code, sentence)]: the same of a campaign whose shape was checked when it was decoded."""
     return [
-        *_texts(msgspec.to_builtins(campaign), ""),
+        *_all_texts(campaign),
         *_stores(campaign, stores),
         *_areas(campaign, stores),
         *_places(campaign, named),
@@ -76,6 +79,17 @@ def content_problems(
         *_offer(campaign.offer, products),
         *_search(campaign.search, products),
     ]
+
+
+def _all_texts(campaign: Campaign) -> Found:
+    """Most campaigns hold nothing odd, which their JSON tells as a whole: escapes stand for control characters and
+    quotes, and spaces alone between quotes are a blank text."""
+    try:
+        text = msgspec.json.encode(campaign).decode()
+    except UnicodeEncodeError:  # half of a character
+        text = ""
+    if not text or "\\" in text or not text.isprintable() or _BLANK.search(text):
+        yield from _texts(msgspec.to_builtins(campaign), "")
 
 
 def _texts(value: object, path: str) -> Found:
@@ -91,8 +105,6 @@ def _texts(value: object, path: str) -> Found:
 
 def _text(text: str, path: str) -> Found:
     # Cc are the control characters, NUL among them, which PostgreSQL refuses; Cs are half of a character.
-    if text.isprintable() and not text.isspace() and text:
-        return  # the usual case; some that are not printable are allowed
     allowed = "\n" if path == "creative.body" else ""
     if bad := sorted({ord(c) for c in text if c not in allowed and unicodedata.category(c) in ("Cc", "Cs")}):
         yield path, "control_character", f"The text holds the control character U+{bad[0]:04X}."

@@ -108,7 +108,7 @@ ENTRIES = (
     ),
     Entry(
         "upload",
-        "send a file of stores, products, prices, campaigns, areas or codes",
+        "send a file of stores, prices, campaigns or other rows",
         "All of it is stored, or nothing: rows with a fault are written to a file that says row, column and why. "
         "The same file a second time changes nothing. Exit status 1 when it was rejected.",
         "candlemaker upload stores.csv --key-file shop.key --dry-run",

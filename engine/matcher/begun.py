@@ -6,12 +6,14 @@ A campaign begins in a partition when a switch makes it live there, for the firs
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 
 from geo.arrays import Ints
 from geo.starts import NO_STARTS, Starts, starts_of
+from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
 KEPT_MS = 3_600_000
@@ -58,15 +60,21 @@ class Begun:
         self.lay_out(snapshot)
 
 
+@lru_cache(maxsize=2)
+def fresh(old: Snapshot, new: Snapshot) -> tuple[LiveCampaign, ...]:
+    """The campaigns that are live in *new* and not in *old*. Every partition asks the same, one after the other."""
+    return tuple(new.by_id[campaign] for campaign in sorted(new.by_id.keys() - old.by_id.keys()))
+
+
 def began(old: Snapshot, new: Snapshot) -> frozenset[int]:
-    """The campaigns that are live in *new* and not in *old*; a search calls up its own."""
-    return frozenset(c.id for c in new.campaigns if c.trigger != "search" and c.id not in old.by_id)
+    """The ids of those that begin of themselves; a search calls up its own."""
+    return frozenset(c.id for c in fresh(old, new) if c.trigger != "search")
 
 
 def places(snapshot: Snapshot, campaigns: Collection[int]) -> tuple[Ints, Ints]:
     """(i4[n], i4[n]): every (fence, place in `Snapshot.campaigns`) of these campaigns, by fence."""
     postings = snapshot.postings
-    wanted = np.fromiter((c.id in campaigns for c in snapshot.campaigns), np.bool_, len(snapshot.campaigns))
-    found = np.flatnonzero(wanted[postings.campaign])
+    wanted = np.isin(snapshot.ids, np.fromiter(campaigns, np.int64, len(campaigns)))
+    found = np.flatnonzero(wanted[postings.campaign]) if wanted.any() else np.zeros(0, np.int64)
     fence = np.searchsorted(postings.ptr, found, side="right") - 1
     return fence.astype(np.int32), postings.campaign[found]

@@ -23,6 +23,7 @@ from offers.snapshot import Snapshot
 NO_NEEDS: Mapping[int, int] = MappingProxyType({})
 
 
+GRANTS_A_FACT = 1_000
 QUESTIONS = 256
 """Fences around which customers are counted one by one; beyond, everybody is taken to be around."""
 
@@ -41,8 +42,8 @@ async def lease(
                 connection, p=p, campaigns=wanted, needs=[needs.get(c, 0) for c in wanted], starving=starving
             )
         ]
-        for campaign, coupons in got:
-            payload = {"campaign": campaign, "coupons": coupons}
+        for start in range(0, len(got), GRANTS_A_FACT):
+            payload = {"grants": got[start : start + GRANTS_A_FACT]}
             await queries.matcher.append_fact(connection, p=p, kind="grant", payload=payload)
     return len(got)
 
@@ -62,7 +63,8 @@ def needed(state: State, new: Snapshot) -> dict[int, int]:
         for f, at, radius_m in zip(fence.tolist(), campaign.tolist(), reach_m.tolist(), strict=True):
             circle = Circle(0, new.fences.lat.item(f), new.fences.lng.item(f), radius_m)
             around[new.campaigns[at].id] += len(state.pings.inside(circle))
-    return {c: n - state.blocks.left(c) for c, n in around.items() if n > state.blocks.left(c)}
+    has = {c: max(state.blocks.left(c), new.by_id[c].first_coupons) for c in around}
+    return {c: n - has[c] for c, n in around.items() if n > has[c]}
 
 
 def to_return(blocks: Blocks, starving: Iterable[int]) -> dict[int, int]:

@@ -264,7 +264,10 @@ WITH given AS MATERIALIZED (
     FROM given g WHERE c.retailer = :retailer AND c.code = g.code AND c.spec IS DISTINCT FROM g.spec
     RETURNING c.id, c.version, g.spec, g.total
 ), budgets AS (
-    INSERT INTO budget (campaign, retailer, total) SELECT id, :retailer, total FROM made JOIN given USING (code)
+    -- With a 64th for each partition set aside: nobody has to lease it (see 0006).
+    INSERT INTO budget (campaign, retailer, total, first, leased)
+    SELECT id, :retailer, total, total / 64, total / 64 * p.n
+    FROM made JOIN given USING (code) CROSS JOIN (SELECT value::integer AS n FROM meta WHERE name = 'partitions') p
 ), resized AS (
     UPDATE budget b SET total = changed.total FROM changed WHERE b.campaign = changed.id AND b.total <> changed.total
 ), noted AS (

@@ -37,7 +37,8 @@ SELECT id, retailer, code, brand, category FROM product ORDER BY id;
 
 -- name: live_campaigns
 -- Campaigns in state live.
-SELECT id, retailer, spec FROM campaign WHERE state = 'live' ORDER BY id;
+SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
+WHERE c.state = 'live' ORDER BY c.id;
 
 -- name: any_due$
 -- Asked first: an UPDATE of no row would still be a changing statement to the compiler.
