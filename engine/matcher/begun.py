@@ -11,7 +11,7 @@ from functools import lru_cache
 import msgspec
 import numpy as np
 
-from geo.arrays import Ints
+from geo.arrays import Ints, frozen
 from geo.starts import NO_STARTS, Starts, starts_of
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
@@ -41,9 +41,11 @@ class Begun:
 
     def lay_out(self, snapshot: Snapshot) -> None:
         """Find the fences of the campaigns anew."""
-        fence, campaign = places(snapshot, self.before_ms)
-        before_ms = [self.before_ms[snapshot.campaigns[at].id] for at in campaign.tolist()]
-        self.starts = starts_of(fence, np.array(before_ms, np.int64))
+        fence, campaign = places(snapshot, frozenset(self.before_ms))
+        before_ms = np.zeros(len(snapshot.ids), np.int64)
+        here = [c for c in self.before_ms if c in snapshot.by_id]
+        before_ms[np.searchsorted(snapshot.ids, here)] = [self.before_ms[c] for c in here]
+        self.starts = starts_of(fence, before_ms[campaign])
 
     def unmet(self, last_ms: int) -> frozenset[int]:
         """Campaigns that a visit confirmed last at *last_ms* has not met."""
@@ -66,15 +68,17 @@ def fresh(old: Snapshot, new: Snapshot) -> tuple[LiveCampaign, ...]:
     return tuple(new.by_id[campaign] for campaign in sorted(new.by_id.keys() - old.by_id.keys()))
 
 
+@lru_cache(maxsize=2)
 def began(old: Snapshot, new: Snapshot) -> frozenset[int]:
     """The ids of those that begin of themselves; a search calls up its own."""
     return frozenset(c.id for c in fresh(old, new) if c.trigger != "search")
 
 
-def places(snapshot: Snapshot, campaigns: Collection[int]) -> tuple[Ints, Ints]:
+@lru_cache(maxsize=2)
+def places(snapshot: Snapshot, campaigns: frozenset[int]) -> tuple[Ints, Ints]:
     """(i4[n], i4[n]): every (fence, place in `Snapshot.campaigns`) of these campaigns, by fence."""
     postings = snapshot.postings
     wanted = np.isin(snapshot.ids, np.fromiter(campaigns, np.int64, len(campaigns)))
     found = np.flatnonzero(wanted[postings.campaign]) if wanted.any() else np.zeros(0, np.int64)
     fence = np.searchsorted(postings.ptr, found, side="right") - 1
-    return fence.astype(np.int32), postings.campaign[found]
+    return frozen(fence, np.int32), frozen(postings.campaign[found], np.int32)

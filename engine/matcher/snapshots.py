@@ -6,6 +6,7 @@ A file is written aside, synced and renamed before the row that names it is comm
 from __future__ import annotations
 
 import asyncio
+import gc
 import mmap
 import os
 import secrets
@@ -77,6 +78,7 @@ class Snapshots:
                 log.warning("snapshot.unreadable", revision=revision, why=str(error))
                 return self.newest
             self.newest = revision
+            gc.freeze()  # hundreds of thousands of objects that stay: the collector need not look through them
             for old in sorted(self.loaded)[:-4]:
                 del self.loaded[old]
         return self.newest
