@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geo.compiling import Fence
 from geo.index import FenceIndex
 from offers.campaign import DAY_MS, Campaign
-from offers.catalogue import CampaignRow, Catalogue
+from offers.catalogue import CampaignRow, Catalogue, ProductRow
 from offers.grounds import Ground, Where, by_retailer, drawable, fences, gathered, why_not_drawn
 from offers.live import LiveCampaign, Skipped
 from offers.places import Places
@@ -55,10 +55,18 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceInde
     )
 
 
+Lookup = tuple[dict[int, Places], dict[tuple[int, str], ProductRow]]
+
+
+def lookup(catalogue: Catalogue) -> Lookup:
+    """Where campaigns may be, by retailer, and which products they may name, by retailer and code."""
+    places = places_of(by_retailer(catalogue.stores), catalogue.areas)
+    return places, {(row.retailer, row.code): row for row in catalogue.products}
+
+
 def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], dict[int, Where], list[Skipped]]:
     """Campaigns in ascending id, where each is by its id, and those left out."""
-    places = places_of(by_retailer(catalogue.stores), catalogue.areas)
-    products = {(row.retailer, row.code): row for row in catalogue.products}
+    places, products = lookup(catalogue)
     campaigns: list[LiveCampaign] = []
     where: dict[int, Where] = {}
     skipped: list[Skipped] = []

@@ -63,11 +63,11 @@ def gathered(
     grounds: dict[tuple[int, str], Ground] = {}
     for place, campaign in enumerate(live):
         radius_m = round(specs[campaign.id].radius_m * 1000) / 1000
-        circle = _outline(radius_m, None)
+        circle = outline_of(radius_m, None)
         stores, drawn = where[campaign.id]
         for store in stores:
             for geometry in drawn.get(store.code, _CIRCLE):
-                key = store.id, circle if geometry is None else _outline(radius_m, geometry)
+                key = store.id, circle if geometry is None else outline_of(radius_m, geometry)
                 ground = grounds.get(key)
                 if ground is None:
                     ground = grounds[key] = Ground(store, radius_m, geometry)
@@ -77,7 +77,7 @@ def gathered(
     return {ids[key]: grounds[key] for key in sorted(grounds, key=ids.__getitem__)}
 
 
-def _outline(radius_m: float, geometry: dict[str, Any] | None) -> str:
+def outline_of(radius_m: float, geometry: dict[str, Any] | None) -> str:
     """What tells one outline from another: millimetres of the radius, or a digest of what was drawn."""
     if geometry is None:
         return str(round(radius_m * 1000))

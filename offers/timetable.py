@@ -85,6 +85,11 @@ class Timetable:
         """All opening hours asked for so far."""
         return IntervalTable.of(self._hours)
 
+    @property
+    def weeks(self) -> list[list[Interval]]:
+        """The rows of `schedules_table`."""
+        return self._weeks
+
     def schedules_table(self) -> IntervalTable:
         """All weekly hours asked for so far."""
         return IntervalTable.of(self._weeks)

@@ -31,9 +31,9 @@ log = structlog.get_logger()
 
 FACTS_EVERY_S = 0.1
 """How long a fact may wait for its log entry: a stop must bite within a second."""
-SWITCH_EVERY_S = 0.25
+SWITCH_EVERY_S = 0.1
 TICK_EVERY_S = 1.0
-COMPILE_EVERY_S = 0.5
+COMPILE_EVERY_S = 0.1
 
 _AWAY = (*LOST, TimeoutError, asyncpg.PostgresError, RedisError, ServerError)
 

@@ -26,8 +26,11 @@ from engine.postgres import queries
 from geo.index import FenceIndex
 from offers.campaign import Campaign
 from offers.catalogue import AreaRow, CampaignRow, Catalogue, ProductRow, StoreRow
-from offers.codec import decode, digest, encode
-from offers.compile import compile_snapshot
+from offers.codec import PARTS, decode, digest, encode
+from offers.compile import Lookup, compile_snapshot, lookup
+from offers.delta import Delta, applied, delta
+from offers.delta import decode as decode_delta
+from offers.delta import encode as encode_delta
 from offers.errors import BrokenSnapshot
 from offers.snapshot import Snapshot
 
@@ -35,6 +38,9 @@ log = structlog.get_logger()
 
 COMPILERS = 2
 """Threads: one core stays busy with the matcher itself."""
+MOST_CHANGED = 2_000
+"""Campaigns in a delta; beyond, all are compiled anew."""
+DELTA = "delta"
 RECOMPILE_AFTER_MS = 24 * 3600 * 1000
 """Compiled opening hours reach eight days ahead; a daily compile keeps them far from their end."""
 
@@ -49,6 +55,9 @@ class Snapshots:
         self.loaded: dict[int, Snapshot] = {}
         self.newest = 0
         self._compiled_here = 0, Snapshot.empty()
+        self._bases: dict[tuple[str, ...], Snapshot] = {}
+        self._lookup: tuple[Snapshot, Lookup] | None = None
+        """What campaigns of the base may name; a change of that is a new base."""
         self._unreadable = 0
         """A published revision whose parts are gone, or those of another version of this program."""
 
@@ -58,12 +67,15 @@ class Snapshots:
             if await queries.snapshots.any_due(connection):
                 await queries.snapshots.start_due(connection)
                 await queries.snapshots.end_due(connection)
+            if not await queries.snapshots.any_changes(connection) and not await self._is_old(connection):
+                return
             async with connection.transaction(isolation="repeatable_read"):
                 if not await queries.snapshots.only_one_compiles(connection):
                     return
                 await queries.snapshots.take_time(connection)
                 changes = await queries.snapshots.take_changes(connection)
-                if changes or await self._is_old(connection):
+                old, only = await self._is_old(connection), changes["only"]
+                if old or (changes["n"] and not await self._compile_only(connection, only)):
                     await self._compile(connection)
 
     async def refresh(self) -> int:
@@ -112,7 +124,38 @@ class Snapshots:
         catalogue = await read_catalogue(connection)
         snapshot = await asyncio.to_thread(self._compiled, catalogue)
         parts = await asyncio.to_thread(encode, snapshot)
-        manifest = {name: digest(content) for name, content in parts.items()}
+        self._lookup = None
+        await self._publish(connection, {name: digest(content) for name, content in parts.items()}, parts, snapshot)
+
+    async def _compile_only(self, connection: asyncpg.Connection, changed: list[int] | None) -> bool:
+        """A delta to the last compile, when only these campaigns changed since; whether that was enough."""
+        latest = await queries.snapshots.latest(connection)
+        if changed is None or latest is None:
+            return False
+        try:
+            base = await self._base(latest["manifest"])
+            before = self._delta_of(latest["manifest"])
+        except (BrokenSnapshot, FileNotFoundError):
+            return False
+        ids = {*changed, *(before.changed if before is not None else ())}
+        if len(ids) > MOST_CHANGED:
+            return False
+        if self._lookup is None or self._lookup[0] is not base:
+            self._lookup = base, lookup(await read_catalogue(connection, campaigns=False))
+        rows = [_row(row) async for row in queries.snapshots.campaigns_now(connection, campaigns=list(ids))]
+        changed_now = {row.id for row in rows} | (ids & base.by_id.keys())
+        change = await asyncio.to_thread(delta, base, changed_now, rows, *self._lookup[1])
+        if change is None:
+            return False
+        part = encode_delta(change)
+        manifest = {name: latest["manifest"][name] for name in PARTS} | {DELTA: digest(part)}
+        snapshot = await asyncio.to_thread(applied, base, change)
+        await self._publish(connection, manifest, {DELTA: part}, snapshot)
+        return True
+
+    async def _publish(
+        self, connection: asyncpg.Connection, manifest: dict[str, str], parts: dict[str, bytes], snapshot: Snapshot
+    ) -> None:
         latest = await queries.snapshots.latest(connection)
         if latest is not None and latest["manifest"] == manifest and latest["revision"] != self._unreadable:
             return
@@ -131,24 +174,47 @@ class Snapshots:
         """What this process compiled itself need not be decoded: it is the same, byte for byte."""
         mine, snapshot = self._compiled_here
         self._compiled_here = 0, Snapshot.empty()
-        return snapshot if mine == revision else await self._load(manifest)
+        if mine != revision:
+            return await self._load(manifest)
+        if DELTA not in manifest:
+            self._bases = {_base_of(manifest): snapshot}
+        return snapshot
 
     async def _load(self, manifest: dict[str, str]) -> Snapshot:
-        parts = {name: _map(self.folder / file) for name, file in manifest.items()}
-        return await asyncio.to_thread(decode, parts)
+        base, change = await self._base(manifest), self._delta_of(manifest)
+        return base if change is None else await asyncio.to_thread(applied, base, change)
+
+    async def _base(self, manifest: dict[str, str]) -> Snapshot:
+        """The compile that a manifest rests on; the last one is kept, for its deltas."""
+        key = _base_of(manifest)
+        if key not in self._bases:
+            parts = {name: _map(self.folder / manifest[name]) for name in PARTS}
+            self._bases = {key: await asyncio.to_thread(decode, parts)}
+        return self._bases[key]
+
+    def _delta_of(self, manifest: dict[str, str]) -> Delta | None:
+        return decode_delta(_map(self.folder / manifest[DELTA])) if DELTA in manifest else None
 
 
-async def read_catalogue(connection: asyncpg.Connection) -> Catalogue:
-    """Everything a compile needs, as one consistent read of *connection*'s transaction."""
+def _base_of(manifest: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(manifest[name] for name in PARTS)
+    except KeyError as error:
+        raise BrokenSnapshot(f"a snapshot lacks the part {error}") from None
+
+
+def _row(row: asyncpg.Record) -> CampaignRow:
+    return CampaignRow(row["id"], row["retailer"], _spec(row["spec"]), row["first"])
+
+
+async def read_catalogue(connection: asyncpg.Connection, *, campaigns: bool = True) -> Catalogue:
+    """Everything a compile needs, in one read of *connection*'s transaction; without *campaigns* the rest."""
     read = queries.snapshots
     stores = [StoreRow(**dict(row)) async for row in read.live_stores(connection)]
     products = [ProductRow(**dict(row)) async for row in read.products(connection)]
-    campaigns = [
-        CampaignRow(row["id"], row["retailer"], _spec(row["spec"]), row["first"])
-        async for row in read.live_campaigns(connection)
-    ]
+    live = [_row(row) async for row in read.live_campaigns(connection)] if campaigns else []
     areas = [AreaRow(**dict(row)) async for row in read.areas(connection)]
-    return Catalogue(stores, products, campaigns, areas)
+    return Catalogue(stores, products, live, areas)
 
 
 _spec = msgspec.json.Decoder(Campaign).decode

@@ -1,7 +1,14 @@
--- name: take_changes$
--- Whether anything changed since the last compile; taken in the compile's own transaction, whose snapshot also reads the
--- catalogue, so a change not yet visible leaves its row for the next time.
-WITH taken AS (DELETE FROM catalogue_change RETURNING 1) SELECT count(*) FROM taken;
+-- name: any_changes$
+-- Asked first, for it costs nothing.
+SELECT EXISTS (SELECT FROM catalogue_change);
+
+-- name: take_changes^
+-- What changed since the last compile; taken in the compile's own transaction, whose snapshot also reads the catalogue,
+-- so a change not yet visible leaves its row for the next time. `only`: the campaigns, NULL when more than those.
+WITH taken AS (DELETE FROM catalogue_change RETURNING campaigns)
+SELECT count(*) AS n, CASE WHEN bool_and(campaigns IS NOT NULL) THEN
+    ARRAY(SELECT DISTINCT id FROM taken CROSS JOIN LATERAL unnest(campaigns) AS id) END AS only
+FROM taken;
 
 -- name: only_one_compiles$
 -- Transaction-scoped lock: of several matchers one compiles.
@@ -40,10 +47,15 @@ SELECT id, retailer, code, brand, category FROM product ORDER BY id;
 SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
 WHERE c.state = 'live' ORDER BY c.id;
 
+-- name: campaigns_now
+-- Of these campaigns those that are live.
+SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
+WHERE c.state = 'live' AND c.id = ANY (:campaigns::bigint[]) ORDER BY c.id;
+
 -- name: any_due$
 -- Asked first: an UPDATE of no row would still be a changing statement to the compiler.
-SELECT EXISTS (SELECT FROM campaign WHERE state = 'scheduled' AND starts_at <= candlemaker_now()
-               OR state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now());
+SELECT EXISTS (SELECT FROM campaign WHERE state = 'scheduled' AND starts_at <= candlemaker_now())
+    OR EXISTS (SELECT FROM campaign WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now());
 
 -- name: start_due!
 -- Scheduled campaigns whose time has come.

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def lines_to_paste(url: str) -> str:
     section = (ROOT / "README.md").read_text().split("## A first hour with curl")[1]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     assert len(blocks) >= 2
     return "set -o pipefail\n" + blocks[0].replace("http://127.0.0.1:8470", url) + blocks[1]
 
