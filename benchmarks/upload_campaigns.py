@@ -44,6 +44,8 @@ async def bench(plan: Plan) -> list[Row]:
 
 async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
     square = Square(plan.seed, SIDE_M, plan.count("stores"))
+    # The traffic steps in and out of the one store of its own square; that is our first.
+    square.fence_north_m[0] = Square(plan.seed, SIDE_M, 1).fence_north_m[0]
     customers, probes = plan.count("customers"), plan.count("probes")
     made = await asyncio.to_thread(world.make, stage.client, stage.admin_key, square, customers)
     # The last customers are the probes, who stand in stores; the others step in and out of the first store.

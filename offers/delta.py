@@ -1,7 +1,7 @@
 """A small part beside a snapshot's large ones: what some campaigns say by now. Pure.
 
 An edit among a hundred thousand campaigns would else wait until all of them are compiled. A delta is counted from its
-base, so each replaces the one before. Where a campaign asks for a fence or a threshold that the base lacks, there is none.
+base, so each replaces the one before. Where a campaign asks for a fence or a threshold the base lacks, there is none.
 """
 
 from __future__ import annotations
