@@ -7,8 +7,10 @@ the first coupon that says what the edit said, read back from PostgreSQL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from benchmarks.stage import Stage, staged
 SIDE_M = 60_000.0
 LIVE_S = 300.0
 EDIT_S = 30.0
+STEP_S = 0.03
 _PROBED = "SELECT count(DISTINCT u.id) FROM decision d JOIN customer u ON u.number = d.customer WHERE u.id = ANY ($1)"
 _EDITED = """SELECT (extract(epoch FROM min(d.decided_at)) * 1000)::float8
 FROM coupon c JOIN decision d ON d.id = c.decision
@@ -44,12 +47,10 @@ async def bench(plan: Plan) -> list[Row]:
 
 async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
     square = Square(plan.seed, SIDE_M, plan.count("stores"))
-    # The traffic steps in and out of the one store of its own square; that is our first.
-    square.fence_north_m[0] = Square(plan.seed, SIDE_M, 1).fence_north_m[0]
     customers, probes = plan.count("customers"), plan.count("probes")
     made = await asyncio.to_thread(world.make, stage.client, stage.admin_key, square, customers)
-    # The last customers are the probes, who stand in stores; the others step in and out of the first store.
-    where = Where(stage.stack.url, made.app_key, plan.seed, SIDE_M, customers - probes, "step")
+    # The last customers are the probes, who step in and out of stores; the others walk.
+    where = Where(stage.stack.url, made.app_key, plan.seed, SIDE_M, customers - probes, "walk")
     rate, connections = plan.number("pings_per_s"), plan.count("connections")
     async with load(where) as phones, meanwhile(phones, rate, connections) as reports:
         began_s = time.perf_counter()
@@ -59,7 +60,8 @@ async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
         assert told["difference"]["created"] == plan.count("campaigns"), told
         await _until_live(plan, stage, made, square)
         live_s = time.perf_counter() - began_s
-        edits = [await _edited_s(stage, made, number) for number in range(plan.count("edits"))]
+        async with _stepping(plan, stage, made, square):
+            edits = [await _edited_s(stage, made, number) for number in range(plan.count("edits"))]
     note = f"{stored_s:.1f} s until stored; live: {probes} customers in stores drawn by lot have a decision each"
     return [
         row(plan.bar("campaigns_live"), [live_s], f"one run; {note}"),
@@ -81,20 +83,49 @@ async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
 async def _until_live(plan: Plan, stage: Stage, made: world.World, square: Square) -> None:
     """Probes step into stores drawn by lot until each has got a coupon; each step is a ping far away and one inside."""
     stores = np.random.default_rng([plan.seed, 9]).choice(plan.count("stores"), plan.count("probes"), replace=False)
-    first = plan.count("customers") - plan.count("probes")
-    names = [customer_id(first + index) for index in range(len(stores))]
-    lat, lng = square.fences
+    names = _probes(plan)
     deadline_s, inside = time.monotonic() + LIVE_S, False
     while await stage.database.fetchval(_PROBED, names) < len(names):
         if time.monotonic() > deadline_s:
             raise TimeoutError("the uploaded campaigns make no decisions")
         inside = not inside
-        pings = [
-            _ping(name, (float(lat[store]), float(lng[store])) if inside else (MIDDLE[0] + 5.0, MIDDLE[1]))
-            for name, store in zip(names, stores, strict=True)
-        ]
-        await asyncio.to_thread(stage.client.ask, "POST", "/v1/pings", made.app_key, {"pings": pings})
+        await _step(stage, made, square, dict(zip(names, stores.tolist(), strict=True)), inside)
         await asyncio.sleep(0.2)
+
+
+@contextlib.asynccontextmanager
+async def _stepping(plan: Plan, stage: Stage, made: world.World, square: Square) -> AsyncIterator[None]:
+    """Probes step in and out of the first store without end, half of them in while the others are out."""
+    names = _probes(plan)
+    halves = dict.fromkeys(names[::2], 0), dict.fromkeys(names[1::2], 0)
+
+    async def step() -> None:
+        inside = False
+        while True:
+            inside = not inside
+            for half, there in zip(halves, (inside, not inside), strict=True):
+                await _step(stage, made, square, half, there)
+            await asyncio.sleep(STEP_S)
+
+    stepping = asyncio.create_task(step())
+    try:
+        yield
+    finally:
+        stepping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await stepping
+
+
+def _probes(plan: Plan) -> list[str]:
+    first = plan.count("customers") - plan.count("probes")
+    return [customer_id(first + index) for index in range(plan.count("probes"))]
+
+
+async def _step(stage: Stage, made: world.World, square: Square, stores: dict[str, int], inside: bool) -> None:
+    lat, lng = square.fences
+    away = MIDDLE[0] + 5.0, MIDDLE[1]
+    pings = [_ping(name, (float(lat[store]), float(lng[store])) if inside else away) for name, store in stores.items()]
+    await asyncio.to_thread(stage.client.ask, "POST", "/v1/pings", made.app_key, {"pings": pings})
 
 
 def _ping(customer: str, place: tuple[float, float]) -> dict[str, Any]:
@@ -104,7 +135,7 @@ def _ping(customer: str, place: tuple[float, float]) -> dict[str, Any]:
 
 async def _edited_s(stage: Stage, made: world.World, number: int) -> float:
     """Seconds from the answer to an edit until a coupon was decided on that says so. Each edit outranks the last."""
-    code = upload_files.campaign_code(5_000 * (number % 20))
+    code = upload_files.campaign_code(upload_files.EDITED_EVERY * number)
     identity = await stage.database.fetchval("SELECT id FROM campaign WHERE code = $1", code)
     stored = await asyncio.to_thread(stage.client.ask, "GET", f"/v1/campaigns/{identity}", made.retailer_key)
     percent = 50 + number

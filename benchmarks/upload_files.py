@@ -17,6 +17,7 @@ HEADER = (
 )
 SALE = b"2026-01-01T08:00+02:00/2036-01-01T22:00+02:00"
 _STORE = b"@STORE@"
+EDITED_EVERY = 5_000
 PATTERNS = 7
 """Stores have one of so many price lists."""
 
@@ -81,7 +82,7 @@ def _campaigns(plan: Plan) -> Iterator[bytes]:
     stores, each = plan.count("stores"), plan.count("stores_a_campaign")
     for index in range(plan.count("campaigns")):
         named = random.choice(stores, each, replace=False).tolist()
-        # Everybody of the traffic steps in and out of the first store: some campaigns are there to be edited.
-        codes = [world.store_code(one) for one in (named if index % 5_000 else [0, *named[1:]])]
+        # Probes step in and out of the first store: some campaigns are there to be edited.
+        codes = [world.store_code(one) for one in (named if index % EDITED_EVERY else [0, *named[1:]])]
         campaign = world.a_campaign(campaign_code(index), codes, plan.number("radius_m") * 2 ** (index % 3))
-        yield json.dumps(campaign | {"priority": -10 if index % 5_000 else 0}).encode() + b"\n"
+        yield json.dumps(campaign | {"priority": -10 if index % EDITED_EVERY else 0}).encode() + b"\n"

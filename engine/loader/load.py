@@ -84,6 +84,7 @@ class Load:
         known = await self._known()
         async with self._telling():
             await self._stage(known)
+            staged_s = round(time.monotonic() - began_s, 3)
             await self._find_repeated()
             counts = None if self._faults else await self._store(known)
         state = "rejected" if self._faults else "done"
@@ -91,7 +92,9 @@ class Load:
             await self._report(state, counts)
         await queries.loader.drop_staged(self._session)
         took_s = round(time.monotonic() - began_s, 3)
-        log.info("upload.ended", kind=self._job.source_kind, state=state, rows=self._rows, took_s=took_s)
+        log.info(
+            "upload.ended", kind=self._job.source_kind, state=state, rows=self._rows, staged_s=staged_s, took_s=took_s
+        )
         return state
 
     # ── read and stage ───────────────────────────────────────────────────────────────────────────────────────

@@ -73,7 +73,7 @@ async def test_rejected_rows_are_beside_the_file(
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "why"),
+    "case",
     [
         ("stores.xls", [], "must end in one of"),
         ("nobody.csv", ["--kind", "stores"], "there is no file"),
@@ -86,14 +86,9 @@ async def test_rejected_rows_are_beside_the_file(
     ],
 )
 async def test_what_cannot_be_sent_is_told(
-    world: World,
-    server: Server,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    more: list[str],
-    why: str,
+    world: World, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: tuple[str, list[str], str]
 ) -> None:
+    name, more, why = case
     file = tmp_path / name
     if name != "nobody.csv":
         file.write_text(HEADER)

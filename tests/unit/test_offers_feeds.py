@@ -81,7 +81,8 @@ def test_a_promotion_becomes_a_campaign() -> None:
     )
     rich = made(
         store_code="a;b", tag="mall|24h", city="Helsinki", drawn="square", trigger="dwell", dwell_s="60",
-        limit_quantity="3", item_id="x,y", brand="Bee", product_type="Candles", minimum_purchase_amount="20.00 EUR", priority="-3",
+        limit_quantity="3", item_id="x,y", brand="Bee", product_type="Candles",
+        minimum_purchase_amount="20.00 EUR", priority="-3",
         quiet_hours="21:00-08:00", audience="bought_brand:Bee;within_days:30", own_codes="TRUE",
         rrule="FREQ=WEEKLY;BYDAY=SA DURATION=3600", only_while_open="false", redemption_channel="in store",
         product_applicability="specific products", offer_type="no code",
