@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 COMPILERS = 2
 """Threads: one core stays busy with the matcher itself."""
+PAGE = 2_000
+"""Rows a round trip where there may be very many."""
 MOST_CHANGED = 2_000
 """Campaigns in a delta; beyond, all are compiled anew."""
 DELTA = "delta"
@@ -212,7 +214,7 @@ async def read_catalogue(connection: asyncpg.Connection, *, campaigns: bool = Tr
     read = queries.snapshots
     stores = [StoreRow(**dict(row)) async for row in read.live_stores(connection)]
     products = [ProductRow(**dict(row)) async for row in read.products(connection)]
-    live = [_row(row) async for row in read.live_campaigns(connection)] if campaigns else []
+    live = [_row(row) async for row in connection.cursor(read.live_campaigns.sql, prefetch=PAGE)] if campaigns else []
     areas = [AreaRow(**dict(row)) async for row in read.areas(connection)]
     return Catalogue(stores, products, live, areas)
 

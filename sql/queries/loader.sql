@@ -247,17 +247,21 @@ SELECT s."row", b.leased FROM staged s JOIN campaign c ON c.code = s.code JOIN b
 WHERE c.retailer = :retailer AND (s.data ->> 'budget_coupons')::integer < b.leased ORDER BY s."row" LIMIT 100000;
 
 -- name: merge_campaigns^
--- Drafts for codes that are new, another version where what is said differs; with budget and audit in one statement.
+-- Drafts for codes that are new, another version where what is said differs; with budget and audit in one statement. With
+-- `activate` those that are new go on to where the verb would take them, which is their second version.
 WITH given AS MATERIALIZED (
     SELECT code, data AS spec, (data ->> 'starts_at')::timestamptz AS starts_at,
         (data ->> 'ends_at')::timestamptz AS ends_at, (data ->> 'budget_coupons')::integer AS total
     FROM staged
 ), made AS (
-    INSERT INTO campaign (retailer, code, spec, starts_at, ends_at)
-    SELECT :retailer, code, spec, starts_at, ends_at FROM given g
+    INSERT INTO campaign (retailer, code, spec, starts_at, ends_at, state, version)
+    SELECT :retailer, code, spec, starts_at, ends_at,
+        CASE WHEN NOT :activate THEN 'draft' WHEN starts_at > candlemaker_now() THEN 'scheduled' ELSE 'live' END,
+        CASE WHEN :activate THEN 2 ELSE 1 END
+    FROM given g
     WHERE NOT EXISTS (SELECT FROM campaign c WHERE c.retailer = :retailer AND c.code = g.code)
     ORDER BY code
-    RETURNING id, code
+    RETURNING id, code, state
 ), changed AS (
     UPDATE campaign c SET spec = g.spec, starts_at = g.starts_at, ends_at = g.ends_at, version = c.version + 1,
         updated_at = candlemaker_now()
@@ -274,6 +278,8 @@ WITH given AS MATERIALIZED (
     INSERT INTO campaign_audit (campaign, retailer, version, verb, caller, spec)
     SELECT id, :retailer, 1, 'create', :caller, spec FROM made JOIN given USING (code)
     UNION ALL SELECT id, :retailer, version, 'edit', :caller, spec FROM changed
+    UNION ALL SELECT id, :retailer, 2, CASE state WHEN 'live' THEN 'activate' ELSE 'schedule' END, :caller, NULL
+        FROM made WHERE state <> 'draft'
 )
 SELECT (SELECT count(*) FROM made) AS created, (SELECT count(*) FROM changed) AS updated,
     (SELECT count(*) FROM given) - (SELECT count(*) FROM made) - (SELECT count(*) FROM changed) AS unchanged;
@@ -286,7 +292,7 @@ WHERE c.retailer = :retailer AND (s.data ->> 'own_codes')::boolean AND (s.data -
 ORDER BY s."row" LIMIT 100000;
 
 -- name: activate_staged!
--- As the verb does: live, or scheduled where the start of a draft lies ahead.
+-- Those that were there before, as the verb does: live, or scheduled where the start of a draft lies ahead.
 WITH moved AS (
     UPDATE campaign c SET state = CASE WHEN c.state = 'draft' AND c.starts_at > candlemaker_now() THEN 'scheduled'
             ELSE 'live' END, version = c.version + 1, updated_at = candlemaker_now()

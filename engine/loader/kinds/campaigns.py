@@ -33,7 +33,8 @@ def _stage(campaign: Campaign, _: Known) -> tuple[str, Any]:
 async def _store(connection: Any, known: Known, order: Order) -> list[Fault] | Counts:
     if faults := await _against_stored(connection, known):
         return faults
-    row = await queries.loader.merge_campaigns(connection, retailer=known.retailer, caller=order.caller)
+    retailer, caller = known.retailer, order.caller
+    row = await queries.loader.merge_campaigns(connection, retailer=retailer, caller=caller, activate=order.activate)
     ended = 0
     if order.replace:
         ended = await queries.loader.end_missing_campaigns(connection, retailer=known.retailer, caller=order.caller)
