@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-report lock clean
+.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-upload bench-report lock clean
 
 help: ## print every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ peers: $(STAMP) ## install what the geometry is measured against: h3ronpy, scipy
 
 bench-geo: $(STAMP) ## measure the bars of the geometry, after `make peers`
 	$(BIN)/python -m benchmarks.run --geometry; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
+
+bench-upload: $(STAMP) ## measure the bars of the uploads: minutes, and 10 GB of disk
+	$(BIN)/python -m benchmarks.run --upload; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
 bench-report: $(STAMP) ## the results as one table; fails when a bar is missed
 	$(BIN)/python -m benchmarks.report

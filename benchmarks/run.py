@@ -30,6 +30,8 @@ from benchmarks import (
     result,
     stop,
     takeover,
+    upload_campaigns,
+    upload_inventory,
 )
 from benchmarks.bars import Plan
 from benchmarks.machine import QUIET, commit, load_average, this_machine
@@ -50,9 +52,13 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "geo_nearest": geo_nearest.bench,
     "geo_pings": geo_pings.bench,
     "geo_compile": geo_compile.bench,
+    "upload_inventory": upload_inventory.bench,
+    "upload_campaigns": upload_campaigns.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
+UPLOAD = tuple(name for name in BENCHES if name.startswith("upload_"))
+"""Measured by `make bench-upload` only: they take minutes."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             return 2
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # which asyncio unwinds in order
     remark = f"; NOT ALONE on the machine (load average {busy:.2f} before)" if busy > QUIET else ""
-    names = args.bench or [name for name in BENCHES if (name in GEOMETRY) == args.geometry]
+    names = args.bench or _all_of(args)
     good = [_measured(name, args.out, remark) for name in names]
     return 0 if all(good) else 1
 
@@ -90,6 +96,12 @@ def _measured(name: str, folder: Path, remark: str) -> bool:
     return all(row.met for row in noted)
 
 
+def _all_of(args: argparse.Namespace) -> list[str]:
+    if args.geometry or args.upload:
+        return [*(GEOMETRY if args.geometry else ()), *(UPLOAD if args.upload else ())]
+    return [name for name in BENCHES if name not in (*GEOMETRY, *UPLOAD)]
+
+
 async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) -> list[Row]:
     async with asyncio.timeout(plan.longest_s):
         return await bench(plan)
@@ -98,9 +110,13 @@ async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) ->
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "bench", nargs="*", metavar="bench", help=f"of {', '.join(BENCHES)}; all but the geometry's without"
+        "bench",
+        nargs="*",
+        metavar="bench",
+        help=f"of {', '.join(BENCHES)}; all but the geometry's and the uploads' without",
     )
     parser.add_argument("--geometry", action="store_true", help="all of the geometry's")
+    parser.add_argument("--upload", action="store_true", help="all of the uploads'")
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

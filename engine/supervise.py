@@ -34,7 +34,7 @@ from engine.postgres.migrate import migrate
 from engine.postgres.pool import connect
 from engine.settings import PREFIX, Settings
 
-ROLES = ("api", "matcher", "sender")
+ROLES = ("api", "matcher", "sender", "loader")
 READY_S = 180.0  # numba compiles its kernels on the first start of a fresh machine
 DRAIN_S = 25.0
 _WATCH_S = 0.05

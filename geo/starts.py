@@ -16,6 +16,7 @@ from geo.records import Kind, Work
 from geo.visits import write
 
 _START = constant(Kind.START)
+_LONG_AGO = np.iinfo(np.int64).min
 
 
 class Starts(NamedTuple):
@@ -29,11 +30,10 @@ class Starts(NamedTuple):
 
 def starts_of(fence: Ints, before_ms: Longs) -> Starts:
     """i4[n], i8[n], repeats allowed: of a fence's starts the latest counts, for it is met last."""
-    order = np.lexsort((before_ms, fence))
-    fence, before_ms = np.asarray(fence)[order], np.asarray(before_ms)[order]
-    last = np.ones(len(fence), np.bool_)
-    last[:-1] = fence[1:] != fence[:-1]
-    return Starts(frozen(fence[last], np.int32), frozen(before_ms[last], np.int64))
+    latest = np.full(int(np.max(fence, initial=-1)) + 1, _LONG_AGO, np.int64)
+    np.maximum.at(latest, fence, before_ms)
+    began = np.flatnonzero(latest > _LONG_AGO)
+    return Starts(frozen(began, np.int32), frozen(latest[began], np.int64))
 
 
 NO_STARTS = starts_of(np.zeros(0, np.int32), np.zeros(0, np.int64))

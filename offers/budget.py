@@ -12,11 +12,23 @@ from offers.errors import LedgerError
 class Blocks:
     """Campaign id → coupons granted to and spent by this partition. A campaign unknown here has nothing left."""
 
-    __slots__ = ("_granted", "_spent")
+    __slots__ = ("_begun", "_granted", "_spent", "unwritten")
 
     def __init__(self) -> None:
         self._granted: dict[int, int] = {}
         self._spent: dict[int, int] = {}
+        self._begun: set[int] = set()
+        """Campaigns whose first coupons are in the block."""
+        self.unwritten: set[int] = set()
+        """Of those, the ones whose block has no row yet."""
+
+    def begin(self, campaign: int, coupons: int) -> None:
+        """What was set aside for this partition when the budget was made; once a campaign, however often it is said."""
+        _not_negative(coupons)
+        if coupons and campaign not in self._begun:
+            self._begun.add(campaign)
+            self.unwritten.add(campaign)
+            self._granted[campaign] = self._granted.get(campaign, 0) + coupons
 
     def grant(self, campaign: int, coupons: int) -> None:
         """Add *coupons* (>= 0) to the block; raises `LedgerError` for fewer."""
@@ -28,6 +40,8 @@ class Blocks:
         if not 0 <= spent <= granted:
             raise LedgerError(f"a block of {granted} coupons cannot have {spent} spent")
         self._granted[campaign], self._spent[campaign] = granted, spent
+        self._begun.add(campaign)
+        self.unwritten.discard(campaign)
 
     def spend(self, campaign: int) -> None:
         """Take one coupon; raises `LedgerError` when none is left."""

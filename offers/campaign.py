@@ -41,10 +41,23 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     end: EndClock
 
 
+class Recurrence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Times that come again, on the wall clock of the store: an RFC 5545 RRULE from its first start on."""
+
+    rrule: Annotated[str, Meta(min_length=1, max_length=500, examples=["FREQ=MONTHLY;BYDAY=1SA"])]
+    start: Annotated[
+        str,
+        Meta(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]$", examples=["2026-01-03T10:00"]),
+    ]
+    duration_s: Annotated[int, Meta(ge=60, le=7 * 86_400)]
+
+
 class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When within its dates a campaign runs, in each store's own zone; no windows means at any hour."""
+    """When within its dates a campaign runs, in each store's own zone: in any of the windows or recurrences; at any
+    hour where there is neither."""
 
     weekly: Annotated[list[Window], Meta(max_length=50)] = []
+    recurrences: Annotated[list[Recurrence], Meta(max_length=20)] = []
     only_while_open: bool = True
 
 
@@ -77,6 +90,8 @@ class Offer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     percent: Annotated[int, Meta(ge=1, le=100)] | None = None
     amount_minor: Annotated[int, Meta(ge=1, le=MOST_MINOR)] | None = None
     products: Codes = []
+    brands: Words = []
+    categories: Words = []
     minimum_purchase_minor: Annotated[int, Meta(ge=0, le=MOST_MINOR)] = 0
     valid_for_s: Annotated[int, Meta(ge=60, le=MOST_DAYS * 86_400)]
 
@@ -107,12 +122,16 @@ class Area(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One campaign, as uploaded and as stored."""
+    """One campaign, as uploaded and as stored. Its stores are those of the codes, tags, cities and drawn areas
+    together; every store where it names none."""
 
     code: Code
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     trigger: Trigger
-    stores: Annotated[list[Code], Meta(max_length=MOST_STORES, description="empty: every store")] = []
+    stores: Annotated[list[Code], Meta(max_length=MOST_STORES, description="by code")] = []
+    tags: Annotated[list[Word], Meta(max_length=100, description="stores with any of these tags")] = []
+    cities: Annotated[list[Word], Meta(max_length=1_000, description="stores in any of these cities")] = []
+    drawn: Annotated[list[Code], Meta(max_length=MOST_AREAS, description="areas uploaded before, by code")] = []
     radius_m: Annotated[float, Meta(ge=10, le=5_000)]
     areas: Annotated[list[Area], Meta(max_length=MOST_AREAS, description="one a store at most")] = []
     dwell_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
@@ -126,3 +145,9 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offer: Offer
     creative: Creative
     search: SearchTerms | None = None
+    own_codes: Annotated[bool, Meta(description="gives the codes uploaded for it in place of ours")] = False
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it names no store, in any way: then it is for all of them."""
+        return not (self.stores or self.tags or self.cities or self.drawn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from offers.campaign import Campaign
 
@@ -20,6 +21,18 @@ class StoreRow:
     zone: str
     country: str | None
     opening_hours: str | None
+    city: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AreaRow:
+    """A fence drawn around a store of its retailer (by code), GeoJSON."""
+
+    retailer: int
+    code: str
+    store: str
+    geometry: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class CampaignRow:
     id: int
     retailer: int
     spec: Campaign
+    first: int = 0
+    """Coupons that each partition may give before it leases any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ class Catalogue:
     stores: Sequence[StoreRow]
     products: Sequence[ProductRow]
     campaigns: Sequence[CampaignRow]
+    areas: Sequence[AreaRow] = ()
 
 
 def fold(word: str) -> str:

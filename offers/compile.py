@@ -11,9 +11,11 @@ import numpy.typing as npt
 from geo.compiling import Fence
 from geo.index import FenceIndex
 from offers.campaign import DAY_MS, Campaign
-from offers.catalogue import CampaignRow, Catalogue, StoreRow
-from offers.grounds import Ground, by_retailer, drawable, fences, gathered, why_not_drawn
+from offers.catalogue import CampaignRow, Catalogue, ProductRow
+from offers.grounds import Ground, Where, by_retailer, drawable, fences, gathered, why_not_drawn
 from offers.live import LiveCampaign, Skipped
+from offers.places import Places
+from offers.places import by_retailer as places_of
 from offers.products import ProductTable
 from offers.resolve import LeftOut, live
 from offers.snapshot import Postings, Snapshot
@@ -23,7 +25,7 @@ from offers.timetable import Timetable, week_key
 PAST_DAYS = 1
 AHEAD_DAYS = 9
 
-Where = dict[int, list[StoreRow]]
+NOWHERE = Places({})
 Build = Callable[[Sequence[Fence]], FenceIndex]
 
 
@@ -53,25 +55,32 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceInde
     )
 
 
-def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], Where, list[Skipped]]:
-    """Campaigns in ascending id, their stores by id, and those left out."""
-    stores = by_retailer(catalogue.stores)
-    products = {(row.retailer, row.code): row for row in catalogue.products}
+Lookup = tuple[dict[int, Places], dict[tuple[int, str], ProductRow]]
+
+
+def lookup(catalogue: Catalogue) -> Lookup:
+    """Where campaigns may be, by retailer, and which products they may name, by retailer and code."""
+    places = places_of(by_retailer(catalogue.stores), catalogue.areas)
+    return places, {(row.retailer, row.code): row for row in catalogue.products}
+
+
+def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], dict[int, Where], list[Skipped]]:
+    """Campaigns in ascending id, where each is by its id, and those left out."""
+    places, products = lookup(catalogue)
     campaigns: list[LiveCampaign] = []
-    where: Where = {}
+    where: dict[int, Where] = {}
     skipped: list[Skipped] = []
     for row in sorted(catalogue.campaigns, key=lambda row: row.id):
         try:
-            where[row.id] = _stores(row, stores.get(row.retailer, {}))
+            where[row.id] = _where(row, places.get(row.retailer, NOWHERE))
             campaigns.append(live(row, products))
         except LeftOut as gone:
             skipped.append(Skipped(campaign=row.id, why=str(gone)))
     return campaigns, where, skipped
 
 
-def _stores(row: CampaignRow, known: Mapping[str, StoreRow]) -> list[StoreRow]:
-    codes = dict.fromkeys(row.spec.stores) if row.spec.stores else known
-    stores = [known[code] for code in codes if code in known]
+def _where(row: CampaignRow, places: Places) -> Where:
+    stores = places.of(row.spec)
     if not drawable(0.0, 0.0, row.spec.radius_m):
         raise LeftOut(f"no circle has a radius of {row.spec.radius_m} m")
     if not stores:
@@ -79,14 +88,14 @@ def _stores(row: CampaignRow, known: Mapping[str, StoreRow]) -> list[StoreRow]:
     for area in row.spec.areas:
         if (why := why_not_drawn(area.geometry)) is not None:
             raise LeftOut(f"the area of {area.store} cannot be drawn: {why}")
-    return stores
+    return stores, places.outlines(row.spec) if row.spec.areas or row.spec.drawn else {}
 
 
 def _postings(grounds: Mapping[int, Ground], specs: Sequence[Campaign], timetable: Timetable) -> Postings:
-    weeks = [week_key(spec.schedule.weekly) for spec in specs]
+    weeks = [week_key(spec.schedule) for spec in specs]
     counts = [len(ground.places) for ground in grounds.values()]
     schedule = [
-        timetable.schedule(specs[place].schedule.weekly, weeks[place], ground.store.zone)
+        timetable.schedule(specs[place].schedule, weeks[place], ground.store.zone)
         for ground in grounds.values()
         for place in ground.places
     ]

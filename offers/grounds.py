@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,6 +20,10 @@ from offers.catalogue import StoreRow
 from offers.live import LiveCampaign
 
 ID_BITS = 63
+_CIRCLE = [None]
+
+Where = tuple[Sequence[StoreRow], Mapping[str, Sequence[dict[str, Any]]]]
+"""A campaign's stores, and by store code what is drawn around it in place of the circle."""
 
 
 @dataclass(slots=True)
@@ -52,24 +57,27 @@ def numbered(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
 
 
 def gathered(
-    live: Sequence[LiveCampaign], where: Mapping[int, Sequence[StoreRow]], specs: Mapping[int, Campaign]
+    live: Sequence[LiveCampaign], where: Mapping[int, Where], specs: Mapping[int, Campaign]
 ) -> dict[int, Ground]:
     """Fence id → ground, in ascending id. *where* and *specs* go by campaign id."""
     grounds: dict[tuple[int, str], Ground] = {}
     for place, campaign in enumerate(live):
-        spec = specs[campaign.id]
-        drawn = {area.store: area.geometry for area in spec.areas}
-        for store in where[campaign.id]:
-            key = store.id, _outline(spec.radius_m, drawn.get(store.code))
-            ground = grounds.get(key)
-            if ground is None:
-                ground = grounds[key] = Ground(store, round(spec.radius_m * 1000) / 1000, drawn.get(store.code))
-            ground.places.append(place)
+        radius_m = round(specs[campaign.id].radius_m * 1000) / 1000
+        circle = outline_of(radius_m, None)
+        stores, drawn = where[campaign.id]
+        for store in stores:
+            for geometry in drawn.get(store.code, _CIRCLE):
+                key = store.id, circle if geometry is None else outline_of(radius_m, geometry)
+                ground = grounds.get(key)
+                if ground is None:
+                    ground = grounds[key] = Ground(store, radius_m, geometry)
+                if not ground.places or ground.places[-1] != place:
+                    ground.places.append(place)
     ids = numbered(grounds)
     return {ids[key]: grounds[key] for key in sorted(grounds, key=ids.__getitem__)}
 
 
-def _outline(radius_m: float, geometry: dict[str, Any] | None) -> str:
+def outline_of(radius_m: float, geometry: dict[str, Any] | None) -> str:
     """What tells one outline from another: millimetres of the radius, or a digest of what was drawn."""
     if geometry is None:
         return str(round(radius_m * 1000))
@@ -91,6 +99,7 @@ def _dwells(ground: Ground, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
     return tuple(sorted({live[place].dwell_s for place in ground.places if live[place].trigger == "dwell"}))
 
 
+@lru_cache(maxsize=10_000)
 def drawable(lat: float, lng: float, radius_m: float) -> bool:
     """Whether such a circle can be drawn at all."""
     try:

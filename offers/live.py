@@ -61,6 +61,8 @@ class LiveCampaign(Struct, frozen=True, kw_only=True):
     cap_coupons: int
     cap_ms: int
     budget_coupons: int
+    first_coupons: int = 0
+    """What each partition may give before it leases any."""
     audience: LiveAudience | None
     search: Wanted
     covered: Wanted

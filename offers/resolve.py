@@ -16,6 +16,8 @@ NOMINAL_BASKET_MINOR = 2_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+ANYTHING = Wanted()
+
 ProductCodes = Mapping[tuple[int, str], ProductRow]
 
 
@@ -45,6 +47,7 @@ def live(row: CampaignRow, products: ProductCodes) -> LiveCampaign:
         cap_coupons=spec.cap.coupons,
         cap_ms=spec.cap.per_days * DAY_MS,
         budget_coupons=spec.budget_coupons,
+        first_coupons=row.first,
         audience=_audience(spec.audience.bought, row.retailer, products),
         search=_search(row, products),
         covered=_covered(spec.offer, row.retailer, products),
@@ -65,8 +68,8 @@ def _audience(bought: Bought | None, retailer: int, products: ProductCodes) -> L
 
 def _search(row: CampaignRow, products: ProductCodes) -> Wanted:
     if row.spec.trigger != "search":
-        return Wanted()
-    wanted = _wanted(row.spec.search, row.retailer, products) if row.spec.search else Wanted()
+        return ANYTHING
+    wanted = _wanted(row.spec.search, row.retailer, products) if row.spec.search else ANYTHING
     if not wanted:
         raise LeftOut("none of the products whose search it answers is in the catalogue any more")
     return wanted
@@ -81,13 +84,15 @@ def _wanted(terms: Bought | SearchTerms, retailer: int, products: ProductCodes) 
 
 
 def _covered(offer: Offer, retailer: int, products: ProductCodes) -> Wanted:
+    if not (offer.products or offer.brands or offer.categories):
+        return ANYTHING
     rows = _known(offer.products, retailer, products)
-    if offer.products and not rows:
+    if offer.products and not (rows or offer.brands or offer.categories):
         raise LeftOut("none of the products it offers is in the catalogue any more")
     return Wanted(
         products=frozenset(row.id for row in rows),
-        brands=_folded(row.brand for row in rows),
-        categories=_folded(row.category for row in rows),
+        brands=_folded([*(row.brand for row in rows), *offer.brands]),
+        categories=_folded([*(row.category for row in rows), *offer.categories]),
     )
 
 

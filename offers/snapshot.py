@@ -53,9 +53,12 @@ class Snapshot:
     products: ProductTable
     skipped: tuple[Skipped, ...] = ()
     by_id: Mapping[int, LiveCampaign] = field(init=False)
+    ids: Longs = field(init=False)
+    """i8[C]: of `campaigns`, in their order."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {campaign.id: campaign for campaign in self.campaigns})
+        object.__setattr__(self, "ids", np.fromiter(self.by_id, np.int64, len(self.by_id)))
 
     @classmethod
     def empty(cls) -> Snapshot:

@@ -6,20 +6,26 @@ of a compile.
 
 from __future__ import annotations
 
-from offers.campaign import Window
+from zoneinfo import ZoneInfo
+
+from offers.campaign import Schedule
 from offers.catalogue import StoreRow
 from offers.errors import InvalidHours
 from offers.hours import open_intervals
-from offers.intervals import Interval, IntervalTable
-from offers.schedule import weekly, zone_of
+from offers.intervals import Interval, IntervalTable, merged
+from offers.recurrence import wall_intervals
+from offers.schedule import spans, to_instants, weekly, zone_of
 from offers.snapshot import ALWAYS, UNKNOWN
 
-WeekKey = tuple[tuple[tuple[str, ...], str, str], ...]
+Part = tuple[str | tuple[str, ...], str, str]
+WeekKey = tuple[Part, ...]
 
 
-def week_key(windows: list[Window]) -> WeekKey:
-    """Equal for equal windows in any order."""
-    return tuple(sorted((tuple(window.days), window.start, window.end) for window in windows))
+def week_key(schedule: Schedule) -> WeekKey:
+    """Equal for equal windows and recurrences in any order."""
+    windows: list[Part] = sorted((tuple(window.days), window.start, window.end) for window in schedule.weekly)
+    again: list[Part] = sorted((one.rrule, one.start, str(one.duration_s)) for one in schedule.recurrences)
+    return (*windows, *again)
 
 
 class Timetable:
@@ -49,25 +55,40 @@ class Timetable:
             return UNKNOWN
         return len(self._hours) - 1
 
-    def schedule(self, windows: list[Window], key: WeekKey, zone: str) -> int:
-        """The row of weekly *windows* (whose `week_key` is *key*) in *zone*; ALWAYS for no windows."""
-        if not windows:
+    def schedule(self, schedule: Schedule, key: WeekKey, zone: str) -> int:
+        """The row of a *schedule* (whose `week_key` is *key*) in *zone*; ALWAYS for one that says nothing."""
+        if not key:
             return ALWAYS
         row = self._weeks_row.get((key, zone))
         if row is None:
             row = self._weeks_row[key, zone] = len(self._weeks)
-            self._weeks.append(self._week(windows, zone))
+            self._weeks.append(self._week(schedule, zone))
         return row
 
-    def _week(self, windows: list[Window], zone: str) -> list[Interval]:
+    def _week(self, schedule: Schedule, zone: str) -> list[Interval]:
         try:
-            return weekly(windows, zone_of(zone), self.from_ms, self.until_ms)
+            clock = zone_of(zone)
+            windows = weekly(schedule.weekly, clock, self.from_ms, self.until_ms) if schedule.weekly else []
+            return merged([*windows, *self._again(schedule, clock)])
         except InvalidHours:
             return []  # a store whose clock cannot be read is never within hours
+
+    def _again(self, schedule: Schedule, clock: ZoneInfo) -> list[Interval]:
+        cut = spans(clock, self.from_ms, self.until_ms)
+        if not schedule.recurrences or not cut:
+            return []
+        # A wall clock may be set back within the horizon: take its earliest and latest reading.
+        first, last = min(start + offset for start, _, offset in cut), max(end + offset for _, end, offset in cut)
+        return to_instants(wall_intervals(schedule.recurrences, first, last), cut)
 
     def hours_table(self) -> IntervalTable:
         """All opening hours asked for so far."""
         return IntervalTable.of(self._hours)
+
+    @property
+    def weeks(self) -> list[list[Interval]]:
+        """The rows of `schedules_table`."""
+        return self._weeks
 
     def schedules_table(self) -> IntervalTable:
         """All weekly hours asked for so far."""

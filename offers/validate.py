@@ -2,47 +2,94 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from offers.campaign import Bought, Campaign, Offer, SearchTerms
+from offers.catalogue import fold
+from offers.errors import InvalidHours
 from offers.grounds import why_not_drawn
 from offers.parse import Problem, shape_problems
+from offers.recurrence import check as check_recurrence
 
-__all__ = ["Problem", "problems"]
+__all__ = ["Named", "Problem", "content_problems", "problems"]
 
 FIRST_YEAR = 2000
 LAST_YEAR = 2100
 # A list of ten thousand wrong codes is one mistake; the first hundred show it.
 MOST_UNKNOWN = 100
 
+_KNOWN_BY = {"tag": "name", "city": "name"}
+
+_BLANK = re.compile(r'"\s+"')
+
 Found = Iterator[tuple[str, str, str]]
 """Column, code, sentence."""
 
 
+@dataclass(frozen=True)
+class Named:
+    """What else of its own a retailer may name in a campaign."""
+
+    areas: Collection[str] = ()
+    """Codes."""
+    tags: Collection[str] = ()
+    """Folded (`catalogue.fold`), as the cities."""
+    cities: Collection[str] = ()
+
+
+NOTHING = Named()
+
+
 def problems(
-    campaign: Campaign, stores: Mapping[str, int], products: Mapping[str, int], now_ms: int, row: int | None = None
+    campaign: Campaign,
+    stores: Mapping[str, int],
+    products: Mapping[str, int],
+    now_ms: int,
+    row: int | None = None,
+    named: Named = NOTHING,
 ) -> list[Problem]:
     """Everything to fix before *campaign* may be stored, in a fixed order; empty if it may.
 
     *stores* and *products* map the retailer's own codes to ids; they need to hold only the codes that the campaign
     names, but *stores* must not be empty if the retailer has any. *row* is given back in each problem.
     """
-    found = [
-        *_texts(msgspec.to_builtins(campaign), ""),
+    shape = shape_problems(msgspec.to_builtins(campaign), row)
+    return shape + [Problem(row, *one) for one in content_problems(campaign, stores, products, now_ms, named)]
+
+
+def content_problems(
+    campaign: Campaign, stores: Mapping[str, int], products: Mapping[str, int], now_ms: int, named: Named
+) -> list[tuple[str, str, str]]:
+    """[(column, code, sentence)]: the same of a campaign whose shape was checked when it was decoded."""
+    return [
+        *_all_texts(campaign),
         *_stores(campaign, stores),
         *_areas(campaign, stores),
+        *_places(campaign, named),
+        *_recurrences(campaign),
         *_trigger(campaign),
         *_dates(campaign, now_ms),
         *_audience(campaign.audience.bought, products),
         *_offer(campaign.offer, products),
         *_search(campaign.search, products),
     ]
-    shape = shape_problems(msgspec.to_builtins(campaign), row)
-    return shape + [Problem(row, *one) for one in found]
+
+
+def _all_texts(campaign: Campaign) -> Found:
+    """Most campaigns hold nothing odd, which their JSON tells as a whole: escapes stand for control characters and
+    quotes, and spaces alone between quotes are a blank text."""
+    try:
+        text = msgspec.json.encode(campaign).decode()
+    except UnicodeEncodeError:  # half of a character
+        text = ""
+    if not text or "\\" in text or not text.isprintable() or _BLANK.search(text):
+        yield from _texts(msgspec.to_builtins(campaign), "")
 
 
 def _texts(value: object, path: str) -> Found:
@@ -66,7 +113,7 @@ def _text(text: str, path: str) -> Found:
 
 
 def _stores(campaign: Campaign, stores: Mapping[str, int]) -> Found:
-    if not campaign.stores and not stores:
+    if campaign.everywhere and not stores:
         yield "stores", "no_stores", "The campaign is for every store, but there is none yet: upload stores first."
     yield from _unknown("stores", "store", campaign.stores, stores)
 
@@ -75,7 +122,7 @@ def _areas(campaign: Campaign, stores: Mapping[str, int]) -> Found:
     yield from _unknown("areas", "store", [area.store for area in campaign.areas], stores)
     seen: set[str] = set()
     for i, area in enumerate(campaign.areas):
-        if campaign.stores and area.store not in campaign.stores:
+        if campaign.stores and area.store not in campaign.stores and not (campaign.tags or campaign.cities):
             yield f"areas[{i}].store", "not_its_store", f"The campaign is not for the store {area.store!r}."
         if area.store in seen:
             yield f"areas[{i}].store", "repeated", f"Another area is drawn for the store {area.store!r}."
@@ -84,10 +131,28 @@ def _areas(campaign: Campaign, stores: Mapping[str, int]) -> Found:
             yield f"areas[{i}].geometry", "geometry", why
 
 
-def _unknown(column: str, noun: str, codes: list[str], known: Mapping[str, int]) -> Found:
+def _places(campaign: Campaign, named: Named) -> Found:
+    yield from _unknown("drawn", "area", campaign.drawn, named.areas)
+    yield from _unknown("tags", "tag", [fold(tag) for tag in campaign.tags], named.tags)
+    yield from _unknown("cities", "city", [fold(city) for city in campaign.cities], named.cities)
+
+
+def _recurrences(campaign: Campaign) -> Found:
+    for i, one in enumerate(campaign.schedule.recurrences):
+        try:
+            check_recurrence(one)
+        except InvalidHours as error:
+            yield f"schedule.recurrences[{i}].rrule", "recurrence", f"{error}."
+
+
+def _unknown(column: str, noun: str, codes: list[str], known: Collection[str]) -> Found:
     missing = [(i, code) for i, code in enumerate(codes) if code not in known]
     for i, code in missing[:MOST_UNKNOWN]:
-        yield f"{column}[{i}]", f"unknown_{noun}", f"There is no {noun} with the code {code!r}."
+        yield (
+            f"{column}[{i}]",
+            f"unknown_{noun}",
+            f"There is no {noun} with the {_KNOWN_BY.get(noun, 'code')} {code!r}.",
+        )
     if len(missing) > MOST_UNKNOWN:
         yield column, f"unknown_{noun}", f"{len(missing) - MOST_UNKNOWN} more codes name no {noun}."
 

@@ -16,7 +16,7 @@ from engine.telemetry import configure
 
 def run(settings: Settings, args: argparse.Namespace) -> int:
     """Run the command of *args*; returns the exit status."""
-    if args.command not in {"demo", "doctor", "keys", "migrate"}:
+    if args.command not in {"demo", "doctor", "keys", "migrate", "upload"}:
         configure(settings, args.command)
     return _COMMANDS[args.command](settings, args)
 
@@ -48,6 +48,13 @@ def _sender(settings: Settings, _: argparse.Namespace) -> int:
     return main(found)
 
 
+def _loader(settings: Settings, _: argparse.Namespace) -> int:
+    found = running(settings)  # before the role's imports: they take their time
+    from engine.loader.run import main
+
+    return main(found)
+
+
 def _demo(settings: Settings, args: argparse.Namespace) -> int:
     from engine.demo.run import main
 
@@ -64,6 +71,12 @@ def _keys(settings: Settings, args: argparse.Namespace) -> int:
     from engine.cli.keys import keys
 
     return asyncio.run(keys(settings, args))
+
+
+def _upload(settings: Settings, args: argparse.Namespace) -> int:
+    from engine.cli.upload import upload
+
+    return upload(settings, args)
 
 
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:
@@ -93,9 +106,11 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "api": _api,
     "matcher": _matcher,
     "sender": _sender,
+    "loader": _loader,
     "migrate": _migrate,
     "demo": _demo,
     "doctor": _doctor,
     "fcm-stand-in": _stand_in,
     "keys": _keys,
+    "upload": _upload,
 }

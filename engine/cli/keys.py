@@ -1,4 +1,4 @@
-"""`candlemaker keys`: create, list and revoke API keys."""
+"""`candlemaker keys`: create, list, rotate and revoke API keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncpg
 
 from engine.embedded.servers import borrowed
 from engine.errors import Refused
-from engine.http.keys import create_key, list_keys, revoke_key
+from engine.http.keys import create_key, list_keys, revoke_key, rotate_key
 from engine.postgres.migrate import migrate
 from engine.postgres.pool import ENGINE, connect
 from engine.settings import Settings
@@ -45,18 +45,28 @@ async def _list(connection: Any, _: argparse.Namespace) -> list[str]:
     return ["\t".join(cells) for cells in table]
 
 
+async def _rotate(connection: Any, args: argparse.Namespace) -> list[str]:
+    async with connection.transaction():
+        made = await rotate_key(connection, args.id, args.grace)
+    if made is None:
+        raise Refused(f"there is no live key {args.id}; `candlemaker keys list` shows them")
+    return [made.text]
+
+
 async def _revoke(connection: Any, args: argparse.Namespace) -> list[str]:
     if not await revoke_key(connection, args.id):
         raise Refused(f"there is no key {args.id}; `candlemaker keys list` shows them")
     return [f"key {args.id} is revoked; every API process refuses it within seconds"]
 
 
-_VERBS = {"create": _create, "list": _list, "revoke": _revoke}
+_VERBS = {"create": _create, "list": _list, "rotate": _rotate, "revoke": _revoke}
 
 
 def _refusal(constraint: str | None, args: argparse.Namespace) -> str:
     if constraint == "retailer_keys_name_their_retailer":
         return "keys of the scopes retailer and till need --retailer, the others must not have one"
+    if constraint == "two_live_keys_a_line":
+        return f"key {args.id} has a live successor already; revoke one of the two first"
     if constraint == "api_key_retailer_fkey":
         return f"there is no retailer {args.retailer}"
     return f"the database refuses this key ({constraint})"

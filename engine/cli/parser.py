@@ -68,6 +68,14 @@ ENTRIES = (
         (*_SERVERS, "fcm_service_account", "fcm_base_url", "lease_s", *_LOGS),
     ),
     Entry(
+        "loader",
+        "run one loader alone",
+        "Takes queued uploads, checks every row and stores each whole or not at all. Start as many as you like: a "
+        "retailer's uploads are stored one after the other.",
+        "candlemaker loader",
+        (*_SERVERS, "secrets", *_LOGS),
+    ),
+    Entry(
         "migrate",
         "bring the database up to this version",
         "Applies the numbered migrations that are missing and names them. `candlemaker up` does it too.",
@@ -99,8 +107,16 @@ ENTRIES = (
         ("log_level",),
     ),
     Entry(
+        "upload",
+        "send a file of stores, prices, campaigns or other rows",
+        "All of it is stored, or nothing: rows with a fault are written to a file that says row, column and why. "
+        "The same file a second time changes nothing. Exit status 1 when it was rejected.",
+        "candlemaker upload stores.csv --key-file shop.key --dry-run",
+        ("data", "host", "port"),
+    ),
+    Entry(
         "keys",
-        "create, list and revoke API keys",
+        "create, list, rotate and revoke API keys",
         "A key is shown once, when it is created; the database holds its hash.",
         "candlemaker keys create --scope till --retailer 7 --name 'till 3'",
         _SERVERS,
@@ -140,6 +156,10 @@ def _add_arguments(name: str, page: argparse.ArgumentParser) -> None:
         from engine.standin.run import add_arguments as add_more  # noqa: PLC0415 - as above
 
         add_more(page)
+    elif name == "upload":
+        from engine.cli.upload import add_arguments as add_upload  # noqa: PLC0415 - as above
+
+        add_upload(page)
     elif name == "keys":
         _add_key_arguments(page)
 
@@ -151,6 +171,9 @@ def _add_key_arguments(page: argparse.ArgumentParser) -> None:
     create.add_argument("--retailer", type=int, help="the retailer's id; for the scopes retailer and till")
     create.add_argument("--name", required=True, help="whose key it is, for the list")
     verbs.add_parser("list", help="list the keys: id, prefix, scope, retailer, name, revoked")
+    rotate = verbs.add_parser("rotate", help="make a successor and print it once; the old key stays good for a while")
+    rotate.add_argument("id", type=int, help="the key's id, as `keys list` shows it")
+    rotate.add_argument("--grace", type=int, metavar="SECONDS", help="end the old key after that; else when revoked")
     revoke = verbs.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("id", type=int, help="the key's id, as `keys list` shows it")
 

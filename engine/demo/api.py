@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -25,6 +26,12 @@ PATIENCE_S = 25.0
 PAUSE_S = 0.25
 STREAM_S = 3600.0
 BUSY = frozenset({429, 500, 503})
+
+
+GZIP = b"\x1f\x8b"
+LOOK_EVERY_S = 0.1
+Headers = Mapping[str, str]
+JSON: Headers = MappingProxyType({"content-type": "application/json"})
 
 
 class Unwelcome(CandlemakerError):
@@ -51,12 +58,12 @@ class Caller:
     url: str
     key: str = field(repr=False)
 
-    async def ask(self, method: str, path: str, body: Any = None, once: str = "") -> Answer:
+    async def ask(self, method: str, path: str, body: Any = None, once: str = "", headers: Headers = JSON) -> Answer:
         """The answer, whatever it says; *once* is an Idempotency-Key. Waits while the API is busy or away."""
         content = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
-            answer = await self._try(method, path, content, once)
+            answer = await self._try(method, path, content, once, headers)
             if (answer.status not in BUSY and answer.status) or time.monotonic() > deadline_s:
                 return answer
             await asyncio.sleep(PAUSE_S)
@@ -68,10 +75,27 @@ class Caller:
             raise Unwelcome(f"{method} {path.partition('?')[0]}: {answer.status} {answer.body[:600].decode()}")
         return answer.json() if answer.body else None
 
-    async def _try(self, method: str, path: str, content: bytes | None, once: str) -> Answer:
+    async def upload(self, kind: str, media: str, content: bytes, more: str = "") -> Any:
+        """The upload once it is stored; raises `Unwelcome` with its first faults when it is not."""
+        headers = {"content-type": media} | ({"content-encoding": "gzip"} if content[:2] == GZIP else {})
+        answer = await self.ask("POST", f"/v1/uploads?kind={kind}{more}", content, headers=headers)
+        if answer.status != 202:
+            raise Unwelcome(f"upload of {kind}: {answer.status} {answer.body[:600].decode()}")
+        told = answer.json()
+        while told["state"] not in ("done", "rejected", "failed"):
+            await asyncio.sleep(LOOK_EVERY_S)
+            told = await self.must("GET", f"/v1/uploads/{told['id']}")
+        if told["state"] != "done":
+            why = await self.ask("GET", f"/v1/uploads/{told['id']}/rejected")
+            raise Unwelcome(f"upload of {kind}: {told['state']} {why.body[:600].decode()}")
+        return told
+
+    async def _try(self, method: str, path: str, content: bytes | None, once: str, headers: Headers) -> Answer:
         request = self.client.request(method, self.url + path).bearer_auth(self.key)
         if content is not None:
-            request = request.header("content-type", "application/json").body_bytes(content)
+            for name, value in headers.items():
+                request = request.header(name, value)
+            request = request.body_bytes(content)
         if once:
             request = request.header("idempotency-key", once)
         try:

@@ -10,20 +10,21 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from pyreqwest.client import Client
 
+from engine.demo import files
 from engine.demo.api import Caller, Unwelcome
 from engine.demo.campaigns import COUNTRY, Placed
-from engine.demo.chains import CHAINS, Chain, shops_of, store_code
-from engine.demo.city import ZONE, City, Shop
+from engine.demo.chains import CHAINS, Chain, shops_of
+from engine.demo.city import City
 from engine.demo.households import CURRENCY
 from engine.demo.people import Person
 from engine.demo.receipts import Books
 from engine.demo.stage import Stage
+from offers.campaign import Campaign
 
 AT_ONCE = 6
-PRODUCTS, PRICES, CUSTOMERS, RECEIPTS = 4_000, 4_000, 500, 200  # rows a request: each stays below a megabyte
+CUSTOMERS, RECEIPTS = 500, 200  # rows a request: each stays below a megabyte
 TILLS = 2
 
 Tell = Callable[[str, int, int], None]
@@ -72,18 +73,21 @@ async def _key(admin: Caller, wanted: Mapping[str, Any]) -> Caller:
 
 
 async def open_stores(town: Town, city: City, books: Books, tell: Tell) -> None:
-    """Stores, products and prices of every chain."""
-    stores = [
-        _upload(retailer.desk, "stores", [_store(shop) for shop in shops_of(city, chain)])
-        for chain, retailer in town.retailers.items()
-    ]
-    await _side_by_side(stores, "stores", tell)
-    for name, rows_of, size in (("products", books.products, PRODUCTS), ("prices", books.prices, PRICES)):
-        jobs = [
-            _upload(town.retailers[chain].desk, name, part)
-            for chain, rows in rows_of.items()
-            for part in parts(rows, size)
-        ]
+    """Stores, products and prices of every chain, each from the file it has."""
+    desks = {chain: retailer.desk for chain, retailer in town.retailers.items()}
+    await _side_by_side(
+        [
+            desk.upload("stores", files.GEOJSON, files.stores(shops_of(city, chain), COUNTRY))
+            for chain, desk in desks.items()
+        ],
+        "stores",
+        tell,
+    )
+    for name, media, rows_of, written in (
+        ("products", files.CSV, books.products, files.products),
+        ("prices", files.TSV, books.prices, files.prices),
+    ):
+        jobs = [desks[chain].upload(name, media, written(rows)) for chain, rows in rows_of.items() if rows]
         await _side_by_side(jobs, name, tell)
 
 
@@ -104,15 +108,16 @@ async def post_receipts(town: Town, books: Books, tell: Tell) -> None:
 
 
 async def launch(town: Town, placed: Sequence[Placed], tell: Tell) -> None:
-    """Campaigns as drafts, then live."""
-    await _side_by_side([_launch(town, one) for one in placed], "campaigns", tell)
+    """Each chain's campaigns, live with the upload's own transaction."""
+    of_chain = {chain: [one.campaign for one in placed if one.chain is chain] for chain in town.retailers}
+    await _side_by_side([_launch(town, chain, some) for chain, some in of_chain.items() if some], "campaigns", tell)
 
 
-async def _launch(town: Town, placed: Placed) -> None:
-    desk, spec = town.retailers[placed.chain].desk, msgspec.json.encode(placed.campaign)
-    stored = await desk.must("POST", "/v1/campaigns", spec)
-    await desk.must("POST", f"/v1/campaigns/{stored['id']}/activate")
-    town.campaigns[placed.chain, placed.campaign.code] = stored["id"]
+async def _launch(town: Town, chain: Chain, some: Sequence[Campaign]) -> None:
+    desk = town.retailers[chain].desk
+    await desk.upload("campaigns", files.NDJSON, files.campaigns(some), "&activate=true")
+    page = await desk.must("GET", "/v1/campaigns?limit=1000")
+    town.campaigns |= {(chain, one["code"]): one["id"] for one in page["campaigns"]}
 
 
 async def _upload(caller: Caller, name: str, rows: Sequence[Any]) -> None:
@@ -148,16 +153,3 @@ async def _side_by_side(jobs: Sequence[Coroutine[Any, Any, None]], name: str, te
 def parts(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """*rows* in pieces of at most *size*."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
-
-
-def _store(shop: Shop) -> dict[str, Any]:
-    return {
-        "code": store_code(shop),
-        "name": shop.name[:200],
-        "lat": shop.lat_deg,
-        "lng": shop.lng_deg,
-        "zone": ZONE,
-        "country": COUNTRY,
-        "opening_hours": shop.hours,
-        "address": shop.address,
-    }

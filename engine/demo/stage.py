@@ -28,7 +28,7 @@ from engine.supervise import Stack
 from engine.telemetry import configure
 
 MATCHERS = ("matcher", "matcher-2")
-ROLES = ("api", *MATCHERS, "sender")
+ROLES = ("api", *MATCHERS, "sender", "loader")
 STAND_IN_S = 30.0
 POLL_S = 0.05
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from engine.http.call import Call
-from engine.http.keys import KeyScope, create_key, revoke_key
+from engine.http.keys import KeyScope, create_key, revoke_key, rotate_key
 from engine.http.paging import after, next_link
 from engine.http.problems import Fault, Problem
 from engine.http.wire import Number, Text
@@ -20,6 +22,12 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: KeyScope
     name: Text
     retailer: Number | None = None
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`grace_s`: how long the old key is still good; null: until it is revoked."""
+
+    grace_s: Annotated[int, Meta(ge=0, le=90 * 86_400)] | None = None
 
 
 class ShownOnce(msgspec.Struct, frozen=True):
@@ -41,7 +49,10 @@ class ApiKeyRow(msgspec.Struct, frozen=True):
     scope: KeyScope
     retailer: Number | None
     name: str
+    line: Number
+    """The first key of its line: keys that followed one another."""
     created_at: datetime.datetime
+    expires_at: datetime.datetime | None
     revoked_at: datetime.datetime | None
 
 
@@ -58,6 +69,14 @@ async def create(call: Call, body: NewApiKey) -> ShownOnce:
         fault = Fault("value", "retailer and till keys name their retailer, others do not", "retailer")
         raise Problem("invalid", errors=[fault])
     key = await create_key(call.connection, body.scope, body.retailer, body.name)
+    return ShownOnce(key.id, key.prefix, key.text)
+
+
+async def rotate(call: Call, body: Rotation) -> ShownOnce:
+    """Make a successor; both are good until the old one is revoked or its grace is over."""
+    key = await rotate_key(call.connection, call.params["key"], body.grace_s)
+    if key is None:
+        raise Problem("not_found", "there is no such live key")
     return ShownOnce(key.id, key.prefix, key.text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.http.call import Caller, Services
+from engine.http.keys import is_whole
 from engine.http.problems import Problem
 from engine.http.routes import Route
 
@@ -27,6 +28,8 @@ async def authorise(services: Services, route: Route, headers: dict[bytes, bytes
 
 
 async def _by_key(services: Services, text: bytes, now_s: float) -> Caller | None:
+    if not is_whole(text.decode("latin-1")):
+        return None  # mistyped, or made up: not worth a question
     key = await services.keys.find(text, now_s)
     return Caller(key.scope, f"key:{key.id}", key.retailer) if key is not None else None
 

@@ -53,6 +53,7 @@ class Services:
     guess_rate: RateLimit
     gate: Gate
     reserve_gate: Gate
+    intake_gate: Gate
     deadlines: Deadlines = field(default_factory=Deadlines)
     ready: bool = True
 

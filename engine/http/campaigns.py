@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from engine.http.call import Call
 from engine.http.paging import after, next_link
 from engine.http.problems import Fault, Problem
 from engine.http.references import codes_of
-from engine.http.wire import Number, to_ms
+from engine.http.wire import Code, Instant, Number, to_ms
 from engine.postgres import queries
 from offers.campaign import Campaign
+from offers.catalogue import fold
 from offers.errors import IllegalMove
 from offers.lifecycle import State, Verb, move
-from offers.validate import problems
+from offers.validate import Named, problems
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -46,6 +48,40 @@ class StoredCampaign(CampaignSummary, frozen=True, kw_only=True):
     campaign: Campaign
 
 
+class Clone(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the copy says otherwise; all else is as in the original."""
+
+    code: Code
+    name: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
+
+
+class EditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`version`: refuse with 409 when the campaign is at another one by now."""
+
+    version: Number | None = None
+    retailer: Number | None = None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One change: the verb, whose it was, and what the campaign said from then on where that changed.
+
+    `caller` is `key:7`, `clock` (its time had come) or `sender` (its messages were refused as such)."""
+
+    version: int
+    verb: str
+    caller: str
+    at: datetime.datetime
+    campaign: Campaign | None
+
+
+class Versions(msgspec.Struct, frozen=True):
+    """All there are."""
+
+    versions: list[Version]
+
+
 class Campaigns(msgspec.Struct, frozen=True):
     """One page."""
 
@@ -68,15 +104,55 @@ async def create(call: Call, body: Campaign) -> StoredCampaign:
         call.connection,
         retailer=call.retailer,
         code=body.code,
-        spec=msgspec.to_builtins(body, builtin_types=()),
+        spec=_spec(body),
         starts_at=body.starts_at,
         ends_at=body.ends_at,
     )
     await queries.campaigns.insert_budget(
         call.connection, campaign=number, retailer=call.retailer, total=body.budget_coupons
     )
-    await _audit(call, number, 1, "create")
+    await _audit(call, number, 1, "create", _spec(body))
     return await _stored(call, number)
+
+
+async def edit(call: Call, body: Campaign) -> StoredCampaign:
+    """Say anew what a campaign that has not ended says; it is live with that within a second."""
+    row = await _locked(call)
+    _require_version(call, row)
+    if row["state"] == "ended":
+        raise Problem("campaign_state", "the campaign has ended; clone it")
+    faults = await _faults(call, body)
+    if body.code != row["code"]:
+        faults.append(Fault("value", "the code of a campaign stays as it is", "code"))
+    if faults:
+        raise Problem("invalid", errors=faults)
+    values = {"id": row["id"], "spec": _spec(body), "starts_at": body.starts_at, "ends_at": body.ends_at}
+    version = await queries.campaigns.edit_campaign(call.connection, **values)
+    await queries.campaigns.resize_budget(call.connection, campaign=row["id"], total=body.budget_coupons)
+    await _audit(call, row["id"], version, "edit", values["spec"])
+    return await _stored(call, row["id"])
+
+
+async def clone(call: Call, body: Clone) -> StoredCampaign:
+    """A draft that says the same under another code, with a budget of its own."""
+    row = await queries.campaigns.get_campaign(call.connection, id=call.params["campaign"])
+    if row is None:
+        raise Problem("not_found")
+    changes = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    return await create(call, msgspec.structs.replace(msgspec.convert(row["spec"], Campaign), **changes))
+
+
+async def versions(call: Call) -> Versions:
+    """Who changed what: every version of a campaign, oldest first."""
+    if await queries.campaigns.get_campaign(call.connection, id=call.params["campaign"]) is None:
+        raise Problem("not_found")
+    rows = queries.campaigns.list_versions(call.connection, campaign=call.params["campaign"])
+    return Versions([_version(row) async for row in rows])
+
+
+def _version(row: Any) -> Version:
+    spec = msgspec.convert(row["spec"], Campaign) if row["spec"] is not None else None
+    return Version(row["version"], row["verb"], row["caller"], row["at"], spec)
 
 
 async def validate(call: Call, body: Campaign) -> Verdict:
@@ -102,6 +178,9 @@ async def one(call: Call) -> StoredCampaign:
 async def activate(call: Call) -> StoredCampaign:
     """Make it live; one whose start lies ahead is scheduled, and becomes live at its start."""
     row = await _locked(call)
+    if row["own_codes"] and row["codes"] < row["total"]:
+        why = f"it gives codes of its own, and has {row['codes']} of {row['total']}: upload the others first"
+        raise Problem("campaign_state", why)
     if to_ms(row["ends_at"]) <= call.now_ms:
         raise Problem("campaign_state", "the campaign's end has passed")
     ahead = to_ms(row["starts_at"]) > call.now_ms and row["state"] == "draft"
@@ -137,7 +216,9 @@ async def _move(call: Call, row: Any, verb: Verb) -> StoredCampaign:
     return await _stored(call, number)
 
 
-async def _audit(call: Call, campaign: int, version: int, verb: Verb | Literal["create"]) -> None:
+async def _audit(
+    call: Call, campaign: int, version: int, verb: Verb | Literal["create", "edit"], spec: Any = None
+) -> None:
     await queries.campaigns.insert_audit(
         call.connection,
         campaign=campaign,
@@ -145,7 +226,18 @@ async def _audit(call: Call, campaign: int, version: int, verb: Verb | Literal["
         version=version,
         verb=verb,
         caller=call.caller.name,
+        spec=spec,
     )
+
+
+def _spec(campaign: Campaign) -> Any:
+    return msgspec.to_builtins(campaign, builtin_types=())
+
+
+def _require_version(call: Call, row: Any) -> None:
+    """Who says which version is edited finds out that somebody else was faster."""
+    if call.query.version not in (None, row["version"]):
+        raise Problem("conflict", f"the campaign is at version {row['version']} by now")
 
 
 async def _locked(call: Call) -> Any:
@@ -182,10 +274,19 @@ async def _faults(call: Call, campaign: Campaign) -> list[Fault]:
     stores, products = _named(campaign)
     known = await codes_of(call.connection, call.retailer, products, stores)
     of_stores = dict(known.stores)
-    if not campaign.stores:  # meant for all of them: it matters only whether there is one
+    if campaign.everywhere:  # meant for all of them: it matters only whether there is one
         async for row in queries.stores.list_stores(call.connection, after=0, most=1):
             of_stores[row["code"]] = row["id"]
-    found = problems(campaign, of_stores, known.products, call.now_ms)
+    named = Named(
+        **await queries.campaigns.find_named(
+            call.connection,
+            retailer=call.retailer,
+            areas=campaign.drawn,
+            tags=[fold(tag) for tag in campaign.tags],
+            cities=[fold(city) for city in campaign.cities],
+        )
+    )
+    found = problems(campaign, of_stores, known.products, call.now_ms, None, named)
     return [Fault(p.code, p.detail, p.column or None, p.row) for p in found]
 
 

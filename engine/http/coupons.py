@@ -1,4 +1,4 @@
-"""The customer's coupons; their codes are made again from the coupon's id each time they are shown."""
+"""The customer's coupons. Codes are made again from the coupon's id each time, or are the retailer's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.http.call import Call
+from engine.http.owncodes import unseal
 from engine.http.problems import Problem
 from engine.postgres import queries
 from offers.campaign import Offer
@@ -64,5 +65,6 @@ async def one(call: Call) -> Coupon:
 
 def _shown(call: Call, row: Any) -> Coupon:
     values = dict(row)
-    offer = msgspec.convert(values.pop("offer"), Offer)
-    return Coupon(**values, offer=offer, code=code(call.services.secrets.coupon_key, row["id"]))
+    offer, sealed = msgspec.convert(values.pop("offer"), Offer), values.pop("sealed")
+    key = call.services.secrets.coupon_key
+    return Coupon(**values, offer=offer, code=unseal(key, sealed) if sealed is not None else code(key, row["id"]))

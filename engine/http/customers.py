@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from engine.directory.consents import to_bits, to_purposes
 from engine.http import consents, devices, tokens
+from engine.http.bulk import repeated
 from engine.http.call import Call, Reply
 from engine.http.consents import Consents
 from engine.http.devices import DeviceRow, NewDevice
 from engine.http.problems import Fault, Problem
-from engine.http.uploads import repeated
 from engine.http.wire import ZONES, Code, Zone
 from engine.log.keys import PARTITIONS, partition_of
 from engine.postgres import queries

@@ -27,6 +27,8 @@ from engine.http.translate import AGAIN, problem_of
 
 BODY_S = 10.0
 """A whole body arrives within this, however steadily it drips."""
+STREAM_S = 900.0
+"""A body that is streamed has a deadline for each part; all of it arrives within this."""
 DEADLINE_S = 15.0
 """A request that is not answered within this is given up with 503; less than the drain at SIGTERM."""
 ATTEMPTS = 3
@@ -84,6 +86,10 @@ class Endpoint:
     async def _in_time(self, call: Call, receive: Any) -> Reply | Streamed:
         """Read the body by its deadline, then work by the next."""
         body: bytes | None = None
+        if call.route.streams:
+            _name_retailer(call)
+            with self._services.deadlines.within(STREAM_S):
+                return _encoded(call.route, await call.route.handler(call, receive))
         try:
             with self._services.deadlines.within(BODY_S) as deadline:
                 body = await self._body(call, receive)
@@ -100,15 +106,20 @@ class Endpoint:
 
     async def _work(self, call: Call, body: bytes) -> Reply | Streamed:
         route = call.route
-        if "retailer" in route.query.__struct_fields__ and (
-            route.work == "tenant" or call.query.retailer is not None or call.caller.retailer is not None
-        ):
-            call.retailer = retailer_of(call.caller, call.query.retailer)
+        _name_retailer(call)
         if route.work == "plain":
             arguments = () if route.request is None else (body,)
             return _encoded(route, await route.handler(call, *arguments))
         given = () if route.request is None else (_decoded(call, body),)
         return await _transact(call, key_of(call, body) if route.effect else None, given)
+
+
+def _name_retailer(call: Call) -> None:
+    """Whose things the call works on, where its route works on a retailer's."""
+    if "retailer" in call.route.query.__struct_fields__ and (
+        call.route.work == "tenant" or call.query.retailer is not None or call.caller.retailer is not None
+    ):
+        call.retailer = retailer_of(call.caller, call.query.retailer)
 
 
 async def _transact(call: Call, key: Any, arguments: tuple[Any, ...]) -> Reply:

@@ -1,10 +1,16 @@
-"""API keys: `cm_<scope>_<8 readable>_<43 random>`, stored as sha256, shown once."""
+"""API keys: `cm_<scope>_<8 readable>_<43 random><6 checksum>`, stored as sha256, shown once.
+
+The checksum tells a mistyped key, or one that a scanner of secrets found in a text, without asking the database. A key
+is changed by a successor of the same line: the two are live side by side until the old one is revoked or expires.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import secrets
+import string
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,7 +28,9 @@ KeyScope = Literal["admin", "app", "retailer", "till"]
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
 _READABLE = "abcdefghjkmnpqrstuvwxyz23456789"  # no i, l, o, 0, 1: prefixes are read aloud
-CACHE_S = 5.0
+_BASE_62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+CHECKSUM = 6
+CACHE_S = 4.0
 MOST_CACHED = 10_000
 
 
@@ -46,7 +54,25 @@ class NewKey:
 def mint(scope: KeyScope) -> str:
     """A new key's text: 256 random bits behind a readable name."""
     name = "".join(secrets.choice(_READABLE) for _ in range(8))
-    return f"cm_{scope}_{name}_{secrets.token_urlsafe(32)}"
+    text = f"cm_{scope}_{name}_{secrets.token_urlsafe(32)}"
+    return text + checksum(text)
+
+
+def checksum(text: str) -> str:
+    """Six letters and digits: CRC-32 of all before them, in base 62."""
+    number, digits = zlib.crc32(text.encode()), ""
+    for _ in range(CHECKSUM):
+        number, digit = divmod(number, 62)
+        digits += _BASE_62[digit]
+    return digits
+
+
+def is_whole(text: str) -> bool:
+    """Whether *text* is a key as `mint` makes them; says nothing about whether anybody has it."""
+    parts = text.split("_", 3)
+    if len(parts) != 4 or parts[0] != "cm" or parts[1] not in SCOPES or len(parts[3]) != 43 + CHECKSUM:
+        return False
+    return checksum(text[:-CHECKSUM]) == text[-CHECKSUM:]
 
 
 def digest(text: str) -> bytes:
@@ -78,8 +104,25 @@ async def store_key(connection: Any, text: str, retailer: int | None, name: str)
     return NewKey(number, prefix, text)
 
 
+async def rotate_key(connection: Any, key: int, grace_s: int | None) -> NewKey | None:
+    """A successor of the live key *key*, which itself ends after *grace_s* (None: when it is revoked). None when there
+    is no such live key; raises asyncpg's violation when its line has two live keys already."""
+    row = await queries.keys.lock_line(connection, id=key)
+    if row is None:
+        return None
+    text = mint(row["scope"])
+    slots = [row["slot"] async for row in queries.keys.live_slots(connection, family=row["family"])]
+    free = next((slot for slot in (1, 2) if slot not in slots), 2)
+    number = await queries.keys.insert_successor(
+        connection, prefix=prefix_of(text), hash=digest(text), of=key, family=row["family"], slot=free
+    )
+    if grace_s is not None:
+        await queries.keys.expire_key(connection, id=key, seconds=grace_s)
+    return NewKey(number, prefix_of(text), text)
+
+
 async def list_keys(connection: Any) -> list[dict[str, Any]]:
-    """Every key without its secret: id, prefix, scope, retailer, name, created_at, revoked_at; by id."""
+    """Every key without its secret, as `keys.sql` lists them, by id."""
     return [dict(row) async for row in queries.keys.list_keys(connection, after=0, most=10_000)]
 
 
@@ -97,7 +140,7 @@ async def ensure_admin_key(settings: Settings) -> Path:
     if not await asyncio.to_thread(path.exists):
         await asyncio.to_thread(write_private, path, mint("admin").encode() + b"\n", replace=False)
     text = (await asyncio.to_thread(path.read_text)).strip()
-    if not text.startswith("cm_admin_"):
+    if not is_whole(text) or not text.startswith("cm_admin_"):
         raise SettingError(f"{path} does not hold an admin key; remove it and start again")
     connection = await connect(settings, ENGINE)
     try:

@@ -45,6 +45,8 @@ class NearStore:
     lng: float
     distance_m: float
     open: bool | None
+    city: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 async def nearby(connection: Any, around: Around, now_ms: int) -> dict[int, NearStore]:
@@ -81,7 +83,8 @@ def box(around: Around) -> dict[str, float]:
 
 def _store(row: Any, far_m: float, is_open: bool | None) -> NearStore:
     names = ("id", "retailer", "code", "name", "retailer_name", "currency", "lat", "lng")
-    return NearStore(**{name: row[name] for name in names}, distance_m=far_m, open=is_open)
+    values = {name: row[name] for name in names}
+    return NearStore(**values, distance_m=far_m, open=is_open, city=row["city"], tags=tuple(row["tags"]))
 
 
 def _open(row: Any, now_ms: int) -> bool | None:

@@ -96,6 +96,9 @@ def _operation(route: Route, by_type: dict[Any, Any]) -> dict[str, Any]:
         if route.one is not None:
             schema = {"oneOf": [by_type[route.one], schema]}
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if route.takes:
+        content = {media: {"schema": {"type": "string", "format": "binary"}} for media in route.takes}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -132,7 +135,7 @@ def _answers(route: Route, by_type: dict[Any, Any]) -> dict[str, Any]:
         statuses |= {"400", "401", "403", "422", "429"}
     if route.parameters or route.one is not None:
         statuses |= {"404"}
-    if route.request is not None:
+    if route.request is not None or route.takes:
         statuses |= {"408", "413", "415"}
     if route.effect:
         statuses |= {"404", "409"}

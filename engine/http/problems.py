@@ -105,6 +105,7 @@ CONSTRAINTS: dict[str, tuple[str, str]] = {
     "store_code_is_unique": ("conflict", "a store of this code exists"),
     "product_code_is_unique": ("conflict", "a product of this code exists"),
     "campaign_code_is_unique": ("conflict", "a campaign of this code exists"),
+    "never_more_leased_than_the_budget": ("invalid", "more coupons are handed out already; the budget cannot be less"),
     "campaign_ends_after_it_starts": ("invalid", "the campaign must end after it starts"),
     "campaign_moves_by_the_table": ("campaign_state", "the campaign cannot go there from its present state"),
     "only_an_ended_campaign_is_stopped": ("campaign_state", "only a running campaign can be stopped"),
@@ -112,6 +113,7 @@ CONSTRAINTS: dict[str, tuple[str, str]] = {
     "receipt_is_unique": ("receipt_differs", "the receipt is being stored by another call"),
     "redemption_coupon_key": ("already_redeemed", "the coupon was redeemed at another till"),
     "retailer_keys_name_their_retailer": ("invalid", "retailer and till keys name a retailer, others do not"),
+    "two_live_keys_a_line": ("conflict", "the key has a live successor already; revoke one of the two first"),
     "api_key_retailer_fkey": ("invalid", "the retailer does not exist"),
 }
 

@@ -7,13 +7,19 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.http.bulk import Uploaded, repeated, uploaded
 from engine.http.call import Call
 from engine.http.paging import after, next_link
 from engine.http.problems import Fault, Problem
 from engine.http.references import Codes, codes_of
-from engine.http.uploads import Uploaded, repeated, uploaded
 from engine.http.wire import Code, Currency, Instant, Minor, Number, Text
 from engine.postgres import queries
+
+Availability = Literal["in_stock", "limited_availability", "on_display_to_order", "out_of_stock"]
+PickupMethod = Literal["buy", "reserve", "ship_to_store", "not_supported"]
+PickupSla = Literal[
+    "same_day", "next_day", "2_day", "3_day", "4_day", "5_day", "6_day", "7_day", "multi_week"
+]  # fmt: skip
 
 
 class Product(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +61,10 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sale_price_minor: Minor | None = None
     sale_from: Instant | None = None
     sale_until: Instant | None = None
-    availability: Literal["in_stock", "limited_availability", "on_display_to_order", "out_of_stock"] = "in_stock"
+    availability: Availability = "in_stock"
+    quantity: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    pickup_method: PickupMethod | None = None
+    pickup_sla: PickupSla | None = None
 
 
 class NewPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,7 +100,7 @@ async def price(call: Call, body: NewPrices) -> Priced:
     stores = {price.store for price in body.prices if price.store is not None}
     known = await codes_of(call.connection, call.retailer, products, stores)
     faults = repeated([(price.product, price.store) for price in body.prices], "product")
-    faults += [fault for row, price in enumerate(body.prices, 1) for fault in _faults(price, row, known)]
+    faults += [fault for row, price in enumerate(body.prices, 1) for fault in faults_of(price, row, known)]
     if faults:
         raise Problem("invalid", errors=sorted(faults, key=lambda fault: fault.row or 0))
     rows = [
@@ -102,7 +111,8 @@ async def price(call: Call, body: NewPrices) -> Priced:
     return Priced(len(rows))
 
 
-def _faults(price: Price, row: int, known: Codes) -> list[Fault]:
+def faults_of(price: Price, row: int, known: Codes) -> list[Fault]:
+    """What one field's type cannot tell, against the retailer's own codes and currency."""
     faults = []
     if price.product not in known.products:
         faults.append(Fault("unknown_product", "the retailer has no such product", "product", row))

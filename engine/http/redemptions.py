@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.http.call import Call
+from engine.http.owncodes import own_hash
 from engine.http.problems import Problem
 from engine.http.wire import Code, Currency, Minor, Text
 from engine.postgres import queries
@@ -42,10 +44,10 @@ class Redeemed(msgspec.Struct, frozen=True):
 
 async def post(call: Call, body: Redemption) -> Redeemed:
     """Redeem a coupon, at most once whatever the number of tills."""
-    hashed = _hashed(call, body.code)
-    coupon = await queries.redemptions.find_coupon(call.connection, code_hash=hashed)
+    coupon = await queries.redemptions.find_coupon(call.connection, hashes=_hashes(call, body.code))
     if coupon is None:
         raise _unknown(call)
+    hashed = coupon["code_hash"]
     offer = msgspec.convert(coupon["offer"], Offer)
     if body.currency != coupon["currency"]:
         raise Problem("wrong_currency", f"the coupon is in {coupon['currency']}")
@@ -68,11 +70,12 @@ async def post(call: Call, body: Redemption) -> Redeemed:
     return Redeemed(redeemed, off, body.currency, offer)
 
 
-def _hashed(call: Call, text: str) -> bytes:
-    try:
-        return code_hash(normalise(text))
-    except InvalidCode:
-        raise _unknown(call) from None
+def _hashes(call: Call, text: str) -> list[bytes]:
+    """By which a code may be stored: as the retailer's own, or as one of ours."""
+    found = [own_hash(call.services.secrets.coupon_key, call.retailer, text)]
+    with contextlib.suppress(InvalidCode):
+        found.append(code_hash(normalise(text)))
+    return found
 
 
 def _unknown(call: Call) -> Problem:
@@ -84,7 +87,7 @@ def _unknown(call: Call) -> Problem:
 
 async def _why_not(call: Call, hashed: bytes) -> Problem:
     """Why the one statement moved nothing; read after it, so it sees what another till did meanwhile."""
-    coupon: Any = await queries.redemptions.find_coupon(call.connection, code_hash=hashed)
+    coupon: Any = await queries.redemptions.find_coupon(call.connection, hashes=[hashed])
     if coupon["state"] == "redeemed":
         return Problem("already_redeemed")
     return Problem("coupon_void") if coupon["state"] == "void" else Problem("expired")

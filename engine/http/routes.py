@@ -30,6 +30,8 @@ class Route:
               handler takes what it needs itself
     effect    the transaction writes: an Idempotency-Key is stored with it
     reserve   has its own share of connections and requests, so that it works under overload
+    streams   the handler is given `receive` in place of a body, and reads it piece by piece in transactions of its own
+    takes     media types of the body, of a route that streams
     rows      field of the request whose index is the row number of a fault
     one       wire type of a single row, when the body may be one row instead of a batch
     handler   `async (call, body) -> answer`, without body where there is none; None is an empty answer
@@ -50,6 +52,8 @@ class Route:
     key_required: bool = False
     reserve: bool = False
     sealed: bool = False
+    streams: bool = False
+    takes: tuple[str, ...] = ()
     rows: str = ""
     limit_bytes: int = MEGABYTE
     media: str = "application/json"

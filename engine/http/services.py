@@ -24,6 +24,8 @@ from engine.settings import Settings
 
 MOST_AT_ONCE = 512
 RESERVE_AT_ONCE = 256
+INTAKE_AT_ONCE = 16
+"""Bodies of uploads on their way in, a few megabytes of memory each."""
 CUSTOMER_PER_MINUTE = 600
 GUESSES_PER_MINUTE = 300
 """Unknown coupon codes of one till key."""
@@ -64,6 +66,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             guess_rate=RateLimit(GUESSES_PER_MINUTE),
             gate=Gate(MOST_AT_ONCE),
             reserve_gate=Gate(RESERVE_AT_ONCE),
+            intake_gate=Gate(INTAKE_AT_ONCE),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from engine.http.nearby import NearStore
 from engine.http.wire import from_ms
 from engine.postgres import queries
 from offers.campaign import Campaign, Offer
+from offers.catalogue import fold
 
 MOST_CAMPAIGNS = 500
 
@@ -46,8 +47,23 @@ async def live_offers(connection: Any, stores: Mapping[int, NearStore], now_ms: 
         offer = StoreOffer(
             Offered(row["id"], campaign.creative.title, campaign.offer), frozenset(campaign.offer.products)
         )
-        codes = frozenset(campaign.stores)
+        meant = _Meant(campaign, row["drawn"])
         for store in stores.values():
-            if store.retailer == row["retailer"] and (not codes or store.code in codes):
+            if store.retailer == row["retailer"] and meant.holds(store):
                 found.setdefault(store.id, []).append(offer)
     return found
+
+
+class _Meant:
+    """Which stores a campaign is for, asked of one store at a time (`offers.places` answers for all at once)."""
+
+    def __init__(self, campaign: Campaign, drawn: Sequence[str]) -> None:
+        self._everywhere = campaign.everywhere
+        self._codes = frozenset((*campaign.stores, *drawn))
+        self._tags = frozenset(map(fold, campaign.tags))
+        self._cities = frozenset(map(fold, campaign.cities))
+
+    def holds(self, store: NearStore) -> bool:
+        if self._everywhere or store.code in self._codes or (store.city and fold(store.city) in self._cities):
+            return True
+        return not self._tags.isdisjoint(map(fold, store.tags))

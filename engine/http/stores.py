@@ -8,15 +8,17 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from engine.http.bulk import Uploaded, repeated, uploaded
 from engine.http.call import Call
 from engine.http.paging import after, next_link
 from engine.http.problems import Fault, Problem
-from engine.http.uploads import Uploaded, repeated, uploaded
 from engine.http.wire import ZONES, Code, Country, Lat, Lng, Number, Text, Zone
 from engine.postgres import queries
 from geo.cells import encode
 from offers.errors import InvalidHours
 from offers.hours import check
+
+Tags = Annotated[list[Text], Meta(max_length=50, description="Your own words, by which campaigns name stores.")]
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +33,8 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opening_hours: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
     address: Text | None = None
     closed: bool = False
+    city: Text | None = None
+    tags: Tags = []
 
 
 class NewStores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +58,8 @@ class Stores(msgspec.Struct, frozen=True):
 
 async def upload(call: Call, body: NewStores) -> Uploaded:
     """Insert or replace by code."""
-    faults = [*repeated([store.code for store in body.stores]), *_faults(body.stores)]
+    told = [fault for row, store in enumerate(body.stores, 1) for fault in faults_of(store, row)]
+    faults = [*repeated([store.code for store in body.stores]), *told]
     if faults:
         raise Problem("invalid", errors=sorted(faults, key=lambda fault: fault.row or 0))
     cells = encode(np.array([s.lat for s in body.stores]), np.array([s.lng for s in body.stores]))
@@ -81,16 +86,15 @@ async def one(call: Call) -> StoredStore:
     return _shown(row)
 
 
-def _faults(stores: list[Store]) -> list[Fault]:
+def faults_of(store: Store, row: int) -> list[Fault]:
     """What one field's type cannot tell: zones that do not exist, hours that do not parse, null island."""
     faults = []
-    for row, store in enumerate(stores, 1):
-        if store.zone not in ZONES:
-            faults.append(Fault("value", "not an IANA time zone", "zone", row))
-        if store.lat == 0.0 and store.lng == 0.0:
-            faults.append(Fault("null_island", "0, 0 is where positions go that are missing", "lat", row))
-        if store.opening_hours is not None:
-            faults += _hours_faults(store.opening_hours, row)
+    if store.zone not in ZONES:
+        faults.append(Fault("value", "not an IANA time zone", "zone", row))
+    if store.lat == 0.0 and store.lng == 0.0:
+        faults.append(Fault("null_island", "0, 0 is where positions go that are missing", "lat", row))
+    if store.opening_hours is not None:
+        faults += _hours_faults(store.opening_hours, row)
     return faults
 
 

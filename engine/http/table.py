@@ -19,10 +19,11 @@ from engine.http import (
     searches,
     stores,
     stream,
+    uploads,
 )  # fmt: skip
+from engine.http.bulk import Uploaded
 from engine.http.openapi import get_document
 from engine.http.routes import Route, scopes
-from engine.http.uploads import Uploaded
 from engine.http.wire import Accepted, OfRetailer, Page
 from offers.campaign import Campaign
 
@@ -137,6 +138,24 @@ ROUTES: tuple[Route, ...] = (
         summary="Set prices by product and store; all or none",
     ),
     Route(
+        method="POST", path="/v1/uploads", scopes=_RETAILER, handler=uploads.post, status=202,
+        query=uploads.NewUpload, answer=uploads.Upload, work="tenant", effect=True, streams=True,
+        takes=tuple(media.decode() for media in uploads.MEDIA),
+        summary="Upload a file of rows, plain or gzip; all of it is stored, or none",
+    ),
+    Route(
+        method="GET", path="/v1/uploads", scopes=_RETAILER, handler=uploads.page, query=uploads.UploadsQuery,
+        answer=uploads.UploadList, work="tenant", summary="The retailer's latest uploads",
+    ),
+    Route(
+        method="GET", path="/v1/uploads/{upload:uuid}", scopes=_RETAILER, handler=uploads.one, query=OfRetailer,
+        answer=uploads.Upload, work="tenant", summary="One upload, how far it is and the difference it made",
+    ),
+    Route(
+        method="GET", path="/v1/uploads/{upload:uuid}/rejected", scopes=_RETAILER, handler=uploads.faults,
+        query=OfRetailer, work="plain", media="text/csv", summary="The rows an upload was rejected for, as CSV",
+    ),
+    Route(
         method="POST", path="/v1/campaigns", scopes=_RETAILER, handler=campaigns.create, status=201, request=Campaign,
         query=OfRetailer, answer=campaigns.StoredCampaign, work="tenant", effect=True,
         summary="Store a campaign as a draft",
@@ -153,6 +172,20 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path="/v1/campaigns/{campaign:number}", scopes=_RETAILER, handler=campaigns.one,
         query=OfRetailer, answer=campaigns.StoredCampaign, work="tenant", summary="One campaign",
+    ),
+    Route(
+        method="PUT", path="/v1/campaigns/{campaign:number}", scopes=_RETAILER, handler=campaigns.edit,
+        request=Campaign, query=campaigns.EditQuery, answer=campaigns.StoredCampaign, work="tenant", effect=True,
+        summary="Say anew what a campaign says: another version of it",
+    ),
+    Route(
+        method="POST", path="/v1/campaigns/{campaign:number}/clone", scopes=_RETAILER, handler=campaigns.clone,
+        status=201, request=campaigns.Clone, query=OfRetailer, answer=campaigns.StoredCampaign, work="tenant",
+        effect=True, summary="A draft that says the same under another code",
+    ),
+    Route(
+        method="GET", path="/v1/campaigns/{campaign:number}/versions", scopes=_RETAILER, handler=campaigns.versions,
+        query=OfRetailer, answer=campaigns.Versions, work="tenant", summary="Who changed what of a campaign",
     ),
     *(
         Route(
@@ -182,6 +215,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path="/v1/keys", scopes=_ADMIN, handler=apikeys.page, query=Page, answer=apikeys.ApiKeys,
         summary="All API keys, without their secrets",
+    ),
+    Route(
+        method="POST", path="/v1/keys/{key:number}/rotate", scopes=_ADMIN, handler=apikeys.rotate, status=201,
+        request=apikeys.Rotation, answer=apikeys.ShownOnce, effect=True, sealed=True,
+        summary="Make a successor of an API key; two of a line are live at most",
     ),
     Route(
         method="DELETE", path="/v1/keys/{key:number}", scopes=_ADMIN, handler=apikeys.revoke, status=204, effect=True,

@@ -59,7 +59,9 @@ def _outcome(state: State, result: StepResult, payload: dict[str, Any]) -> None:
 
 
 def _grant(state: State, _: StepResult, payload: dict[str, Any]) -> None:
-    state.blocks.grant(int(payload["campaign"]), int(payload["coupons"]))
+    # Facts from before grants were told many at once may still wait.
+    for campaign, coupons in payload.get("grants") or [(payload["campaign"], payload["coupons"])]:
+        state.blocks.grant(int(campaign), int(coupons))
 
 
 def _stop(state: State, _: StepResult, payload: dict[str, Any]) -> None:

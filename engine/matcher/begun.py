@@ -6,12 +6,14 @@ A campaign begins in a partition when a switch makes it live there, for the firs
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 
-from geo.arrays import Ints
+from geo.arrays import Ints, Longs, frozen
 from geo.starts import NO_STARTS, Starts, starts_of
+from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
 KEPT_MS = 3_600_000
@@ -19,11 +21,13 @@ KEPT_MS = 3_600_000
 
 
 class Begun:
-    """Of one partition; part of its checkpoint. Mutable, one writer."""
+    """Of one partition; part of its checkpoint. Mutable, one writer. Arrays: a hundred thousand may begin at once."""
 
     def __init__(self) -> None:
-        self.before_ms: dict[int, int] = {}
-        """Campaign → visits confirmed last before this have not met it."""
+        self._ids: Longs = np.zeros(0, np.int64)
+        """Campaigns, ascending."""
+        self._before_ms: Longs = np.zeros(0, np.int64)
+        """Visits confirmed last before this have not met them."""
         self.starts: Starts = NO_STARTS
         """The same by the fences of the snapshot last laid out for; what presence is advanced with."""
         self.dirty = False
@@ -31,21 +35,33 @@ class Begun:
 
     def note(self, campaigns: Collection[int], before_ms: int, snapshot: Snapshot) -> None:
         """These began, and *snapshot* is in force: what is not in it or long met is forgotten."""
-        kept = {c: ms for c, ms in self.before_ms.items() if c in snapshot.by_id and ms > before_ms - KEPT_MS}
-        became = kept | dict.fromkeys(campaigns, before_ms)
-        self.dirty = self.dirty or became != self.before_ms
-        self.before_ms = became
+        new = _sorted(campaigns)
+        kept = (self._before_ms > before_ms - KEPT_MS) & np.isin(self._ids, snapshot.ids) & ~np.isin(self._ids, new)
+        ids = np.concatenate([self._ids[kept], new])
+        times = np.concatenate([self._before_ms[kept], np.full(len(new), before_ms, np.int64)])
+        order = np.argsort(ids)
+        ids, times = ids[order], times[order]
+        same = np.array_equal(ids, self._ids) and np.array_equal(times, self._before_ms)
+        self.dirty = self.dirty or not same
+        self._ids, self._before_ms = ids, times
         self.lay_out(snapshot)
 
     def lay_out(self, snapshot: Snapshot) -> None:
         """Find the fences of the campaigns anew."""
-        fence, campaign = places(snapshot, self.before_ms)
-        before_ms = [self.before_ms[snapshot.campaigns[at].id] for at in campaign.tolist()]
-        self.starts = starts_of(fence, np.array(before_ms, np.int64))
+        fence, campaign = _places(snapshot, self._ids.tobytes())
+        before_ms = np.zeros(len(snapshot.ids), np.int64)
+        here = np.isin(self._ids, snapshot.ids)
+        before_ms[np.searchsorted(snapshot.ids, self._ids[here])] = self._before_ms[here]
+        self.starts = starts_of(fence, before_ms[campaign])
 
     def unmet(self, last_ms: int) -> frozenset[int]:
         """Campaigns that a visit confirmed last at *last_ms* has not met."""
-        return frozenset(campaign for campaign, before_ms in self.before_ms.items() if last_ms < before_ms)
+        return frozenset(self._ids[self._before_ms > last_ms].tolist())
+
+    @property
+    def before_ms(self) -> dict[int, int]:
+        """Campaign → visits confirmed last before this have not met it."""
+        return dict(zip(self._ids.tolist(), self._before_ms.tolist(), strict=True))
 
     def pack(self) -> bytes:
         """For the checkpoint."""
@@ -53,20 +69,39 @@ class Begun:
 
     def unpack(self, content: bytes, snapshot: Snapshot) -> None:
         """Inverse of `pack`, under the snapshot in force."""
-        self.before_ms = msgspec.msgpack.decode(content, type=dict[int, int])
+        before_ms = msgspec.msgpack.decode(content, type=dict[int, int])
+        self._ids = _sorted(before_ms)
+        self._before_ms = np.array([before_ms[one] for one in self._ids.tolist()], np.int64)
         self.dirty = False
         self.lay_out(snapshot)
 
 
+@lru_cache(maxsize=2)
+def fresh(old: Snapshot, new: Snapshot) -> tuple[LiveCampaign, ...]:
+    """The campaigns that are live in *new* and not in *old*. Every partition asks the same, one after the other."""
+    return tuple(new.by_id[campaign] for campaign in sorted(new.by_id.keys() - old.by_id.keys()))
+
+
+@lru_cache(maxsize=2)
 def began(old: Snapshot, new: Snapshot) -> frozenset[int]:
-    """The campaigns that are live in *new* and not in *old*; a search calls up its own."""
-    return frozenset(c.id for c in new.campaigns if c.trigger != "search" and c.id not in old.by_id)
+    """The ids of those that begin of themselves; a search calls up its own."""
+    return frozenset(c.id for c in fresh(old, new) if c.trigger != "search")
 
 
 def places(snapshot: Snapshot, campaigns: Collection[int]) -> tuple[Ints, Ints]:
     """(i4[n], i4[n]): every (fence, place in `Snapshot.campaigns`) of these campaigns, by fence."""
+    return _places(snapshot, _sorted(campaigns).tobytes())
+
+
+@lru_cache(maxsize=2)
+def _places(snapshot: Snapshot, ids: bytes) -> tuple[Ints, Ints]:
+    """Sixteen partitions ask the same, one after the other."""
     postings = snapshot.postings
-    wanted = np.fromiter((c.id in campaigns for c in snapshot.campaigns), np.bool_, len(snapshot.campaigns))
+    wanted = np.isin(snapshot.ids, np.frombuffer(ids, np.int64))
     found = np.flatnonzero(wanted[postings.campaign])
     fence = np.searchsorted(postings.ptr, found, side="right") - 1
-    return fence.astype(np.int32), postings.campaign[found]
+    return frozen(fence, np.int32), frozen(postings.campaign[found], np.int32)
+
+
+def _sorted(campaigns: Collection[int]) -> Longs:
+    return np.sort(np.fromiter(campaigns, np.int64, len(campaigns)))

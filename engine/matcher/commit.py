@@ -30,6 +30,8 @@ class Share:
     becomes: int
     fact_seq: int
     result: StepResult
+    unwritten: frozenset[int] = frozenset()
+    """Campaigns of the result whose blocks have no row yet."""
 
 
 class NotMine(Exception):
@@ -44,6 +46,10 @@ async def commit(connection: asyncpg.Connection, shares: Sequence[Share], coupon
     """Write *shares* in one transaction; answer the ids of decisions that were there already (and wrote nothing).
 
     NotMine: nothing was written, the named partitions are lost."""
+    if any(share.unwritten for share in shares):
+        pairs = [(share.p, campaign) for share in shares for campaign in sorted(share.unwritten)]
+        partitions, campaigns = map(list, zip(*pairs, strict=True))
+        await queries.matcher.write_blocks(connection, p=partitions, campaign=campaigns)
     try:
         fresh = {row["id"] async for row in queries.matcher.commit_turn(connection, turn=_turn(shares, coupon_key))}
     except asyncpg.PostgresError as error:

@@ -212,7 +212,9 @@ class Cycle:
         owned, found = self.owned[p], self._found[p]
         state = owned.state
         self._found[p] = StepResult()
-        return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, found)
+        moved = {decision.campaign.id for decision in found.decisions} | found.returned.keys()
+        unwritten = frozenset(moved & state.blocks.unwritten)
+        return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, found, unwritten)
 
     def _drop_shares(self, shares: Iterable[Share], why: str) -> None:
         """Drop what could not be committed; what was dropped and taken anew meanwhile is another ownership."""
@@ -229,6 +231,7 @@ class Cycle:
                 continue
             owned = self.owned[share.p]
             owned.committed = share.becomes
+            owned.state.blocks.unwritten -= share.unwritten
             self._committed_at[share.p] = time.monotonic()
             self.starved.setdefault(share.p, set()).update(share.result.starved)
             self.low.setdefault(share.p, set()).update(share.result.low)

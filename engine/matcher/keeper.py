@@ -17,6 +17,7 @@ from engine.log.entries import EntryKind, Fact, Payload, Reclaim, Switch
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log, OwnEntry
 from engine.log.valkey import RedisError
+from engine.matcher.begun import fresh
 from engine.matcher.cycle import Cycle
 from engine.matcher.grants import lease, needed, to_return
 from engine.matcher.ownership import Ownership
@@ -30,9 +31,9 @@ log = structlog.get_logger()
 
 FACTS_EVERY_S = 0.1
 """How long a fact may wait for its log entry: a stop must bite within a second."""
-SWITCH_EVERY_S = 0.25
+SWITCH_EVERY_S = 0.1
 TICK_EVERY_S = 1.0
-COMPILE_EVERY_S = 0.5
+COMPILE_EVERY_S = 0.1
 
 _AWAY = (*LOST, TimeoutError, asyncpg.PostgresError, RedisError, ServerError)
 
@@ -171,9 +172,9 @@ class Keeper:
 
     async def _lease_new(self, owned: Owned, revision: int) -> None:
         """A first block of every campaign the snapshot brings, and enough for those whom its starts will meet."""
-        known, new = owned.state.blocks.campaigns(), self._snapshots.loaded[revision]
-        needs = needed(owned.state, new)
-        unknown = {c.id for c in new.campaigns if c.id not in known}
+        new = self._snapshots.loaded[revision]
+        needs, known = needed(owned.state, new), owned.state.blocks
+        unknown = {c.id for c in fresh(owned.state.snapshot, new) if not c.first_coupons and not known.granted(c.id)}
         await lease(self._pool, owned.state.p, unknown | needs.keys(), starving=False, needs=needs)
 
     async def _feed_starved(self) -> None:

@@ -99,7 +99,7 @@ class Recovery:
         revision = await self._snapshots.refresh()
         if revision:
             known = {block["campaign"] async for block in queries.matcher.load_blocks(self._pool, p=p)}
-            live = [campaign.id for campaign in self._snapshots.loaded[revision].campaigns]
+            live = [c.id for c in self._snapshots.loaded[revision].campaigns if not c.first_coupons]
             await lease(self._pool, p, [c for c in live if c not in known], starving=False)
 
     async def _load(self, p: int) -> State:
@@ -132,6 +132,7 @@ class Recovery:
         snapshot = await self._snapshots.at(revision) if revision else None
         if snapshot is not None:
             state.snapshot, state.revision = snapshot, revision
+            state.begin_blocks(snapshot.campaigns)
         if head is not None:
             await self._checkpoints.load(state)
             state.position = head.position

@@ -6,6 +6,7 @@ A file is written aside, synced and renamed before the row that names it is comm
 from __future__ import annotations
 
 import asyncio
+import gc
 import mmap
 import os
 import secrets
@@ -24,9 +25,12 @@ from engine.matcher.progress import Progress
 from engine.postgres import queries
 from geo.index import FenceIndex
 from offers.campaign import Campaign
-from offers.catalogue import CampaignRow, Catalogue, ProductRow, StoreRow
-from offers.codec import decode, digest, encode
-from offers.compile import compile_snapshot
+from offers.catalogue import AreaRow, CampaignRow, Catalogue, ProductRow, StoreRow
+from offers.codec import PARTS, decode, digest, encode
+from offers.compile import Lookup, compile_snapshot, lookup
+from offers.delta import Delta, applied, delta
+from offers.delta import decode as decode_delta
+from offers.delta import encode as encode_delta
 from offers.errors import BrokenSnapshot
 from offers.snapshot import Snapshot
 
@@ -34,6 +38,11 @@ log = structlog.get_logger()
 
 COMPILERS = 2
 """Threads: one core stays busy with the matcher itself."""
+PAGE = 2_000
+"""Rows a round trip where there may be very many."""
+MOST_CHANGED = 2_000
+"""Campaigns in a delta; beyond, all are compiled anew."""
+DELTA = "delta"
 RECOMPILE_AFTER_MS = 24 * 3600 * 1000
 """Compiled opening hours reach eight days ahead; a daily compile keeps them far from their end."""
 
@@ -47,6 +56,10 @@ class Snapshots:
         self._clock = clock
         self.loaded: dict[int, Snapshot] = {}
         self.newest = 0
+        self._compiled_here = 0, Snapshot.empty()
+        self._bases: dict[tuple[str, ...], Snapshot] = {}
+        self._lookup: tuple[Snapshot, Lookup] | None = None
+        """What campaigns of the base may name; a change of that is a new base."""
         self._unreadable = 0
         """A published revision whose parts are gone, or those of another version of this program."""
 
@@ -56,12 +69,15 @@ class Snapshots:
             if await queries.snapshots.any_due(connection):
                 await queries.snapshots.start_due(connection)
                 await queries.snapshots.end_due(connection)
+            if not await queries.snapshots.any_changes(connection) and not await self._is_old(connection):
+                return
             async with connection.transaction(isolation="repeatable_read"):
                 if not await queries.snapshots.only_one_compiles(connection):
                     return
                 await queries.snapshots.take_time(connection)
                 changes = await queries.snapshots.take_changes(connection)
-                if changes or await self._is_old(connection):
+                old, only = await self._is_old(connection), changes["only"]
+                if old or (changes["n"] and not await self._compile_only(connection, only)):
                     await self._compile(connection)
 
     async def refresh(self) -> int:
@@ -70,12 +86,13 @@ class Snapshots:
         if row is not None and row["revision"] not in (self.newest, self._unreadable):
             revision: int = row["revision"]
             try:
-                self.loaded[revision] = await self._load(row["manifest"])
+                self.loaded[revision] = await self._found(revision, row["manifest"])
             except (BrokenSnapshot, FileNotFoundError) as error:
                 self._unreadable = revision  # until then the one before stays; a new one is compiled
                 log.warning("snapshot.unreadable", revision=revision, why=str(error))
                 return self.newest
             self.newest = revision
+            gc.freeze()  # hundreds of thousands of objects that stay: the collector need not look through them
             for old in sorted(self.loaded)[:-4]:
                 del self.loaded[old]
         return self.newest
@@ -109,13 +126,45 @@ class Snapshots:
         catalogue = await read_catalogue(connection)
         snapshot = await asyncio.to_thread(self._compiled, catalogue)
         parts = await asyncio.to_thread(encode, snapshot)
-        manifest = {name: digest(content) for name, content in parts.items()}
+        self._lookup = None
+        await self._publish(connection, {name: digest(content) for name, content in parts.items()}, parts, snapshot)
+
+    async def _compile_only(self, connection: asyncpg.Connection, changed: list[int] | None) -> bool:
+        """A delta to the last compile, when only these campaigns changed since; whether that was enough."""
+        latest = await queries.snapshots.latest(connection)
+        if changed is None or latest is None:
+            return False
+        try:
+            base = await self._base(latest["manifest"])
+            before = self._delta_of(latest["manifest"])
+        except (BrokenSnapshot, FileNotFoundError):
+            return False
+        ids = {*changed, *(before.changed if before is not None else ())}
+        if len(ids) > MOST_CHANGED:
+            return False
+        if self._lookup is None or self._lookup[0] is not base:
+            self._lookup = base, lookup(await read_catalogue(connection, campaigns=False))
+        rows = [_row(row) async for row in queries.snapshots.campaigns_now(connection, campaigns=list(ids))]
+        changed_now = {row.id for row in rows} | (ids & base.by_id.keys())
+        change = await asyncio.to_thread(delta, base, changed_now, rows, *self._lookup[1])
+        if change is None:
+            return False
+        part = encode_delta(change)
+        manifest = {name: latest["manifest"][name] for name in PARTS} | {DELTA: digest(part)}
+        snapshot = await asyncio.to_thread(applied, base, change)
+        await self._publish(connection, manifest, {DELTA: part}, snapshot)
+        return True
+
+    async def _publish(
+        self, connection: asyncpg.Connection, manifest: dict[str, str], parts: dict[str, bytes], snapshot: Snapshot
+    ) -> None:
         latest = await queries.snapshots.latest(connection)
         if latest is not None and latest["manifest"] == manifest and latest["revision"] != self._unreadable:
             return
         for name, content in parts.items():
             await asyncio.to_thread(_write, self.folder / manifest[name], content)
         revision = await queries.snapshots.publish(connection, manifest=manifest)
+        self._compiled_here = revision, snapshot
         log.info("snapshot.published", revision=revision, campaigns=len(snapshot.campaigns), parts=manifest)
 
     def _compiled(self, catalogue: Catalogue) -> Snapshot:
@@ -123,21 +172,55 @@ class Snapshots:
             build = partial(FenceIndex.build, each=pool.map, told=Progress(self._clock))
             return compile_snapshot(catalogue, self._clock.now_ms(), build)
 
+    async def _found(self, revision: int, manifest: dict[str, str]) -> Snapshot:
+        """What this process compiled itself need not be decoded: it is the same, byte for byte."""
+        mine, snapshot = self._compiled_here
+        self._compiled_here = 0, Snapshot.empty()
+        if mine != revision:
+            return await self._load(manifest)
+        if DELTA not in manifest:
+            self._bases = {_base_of(manifest): snapshot}
+        return snapshot
+
     async def _load(self, manifest: dict[str, str]) -> Snapshot:
-        parts = {name: _map(self.folder / file) for name, file in manifest.items()}
-        return await asyncio.to_thread(decode, parts)
+        base, change = await self._base(manifest), self._delta_of(manifest)
+        return base if change is None else await asyncio.to_thread(applied, base, change)
+
+    async def _base(self, manifest: dict[str, str]) -> Snapshot:
+        """The compile that a manifest rests on; the last one is kept, for its deltas."""
+        key = _base_of(manifest)
+        if key not in self._bases:
+            parts = {name: _map(self.folder / manifest[name]) for name in PARTS}
+            self._bases = {key: await asyncio.to_thread(decode, parts)}
+        return self._bases[key]
+
+    def _delta_of(self, manifest: dict[str, str]) -> Delta | None:
+        return decode_delta(_map(self.folder / manifest[DELTA])) if DELTA in manifest else None
 
 
-async def read_catalogue(connection: asyncpg.Connection) -> Catalogue:
-    """Everything a compile needs, as one consistent read of *connection*'s transaction."""
+def _base_of(manifest: dict[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(manifest[name] for name in PARTS)
+    except KeyError as error:
+        raise BrokenSnapshot(f"a snapshot lacks the part {error}") from None
+
+
+def _row(row: asyncpg.Record) -> CampaignRow:
+    return CampaignRow(row["id"], row["retailer"], _spec(row["spec"]), row["first"])
+
+
+async def read_catalogue(connection: asyncpg.Connection, *, campaigns: bool = True) -> Catalogue:
+    """Everything a compile needs, in one read of *connection*'s transaction; without *campaigns* the rest."""
     read = queries.snapshots
     stores = [StoreRow(**dict(row)) async for row in read.live_stores(connection)]
     products = [ProductRow(**dict(row)) async for row in read.products(connection)]
-    campaigns = [
-        CampaignRow(row["id"], row["retailer"], msgspec.convert(row["spec"], Campaign))
-        async for row in read.live_campaigns(connection)
-    ]
-    return Catalogue(stores, products, campaigns)
+    live = [_row(row) async for row in connection.cursor(read.live_campaigns.sql, prefetch=PAGE)] if campaigns else []
+    areas = [AreaRow(**dict(row)) async for row in read.areas(connection)]
+    return Catalogue(stores, products, live, areas)
+
+
+_spec = msgspec.json.Decoder(Campaign).decode
+"""Of the column as text: to decode it twice, by the session and into a `Campaign`, takes five times as long."""
 
 
 def _write(path: Path, content: bytes) -> None:

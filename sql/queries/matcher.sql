@@ -58,7 +58,7 @@ SELECT id FROM campaign WHERE stopped;
 -- fair part. FOR UPDATE in the order of campaign, so that two owners never wait for each other in a circle; a budget
 -- without room is marked starved instead.
 WITH room AS (
-    SELECT campaign, least(total - leased, greatest(1, total / 64, least(asked.need, total / 16))) AS n
+    SELECT campaign, first, least(total - leased, greatest(1, total / 64, least(asked.need, total / 16))) AS n
     FROM budget JOIN unnest(:campaigns::bigint[], :needs::integer[]) AS asked (campaign, need) USING (campaign)
     ORDER BY campaign FOR UPDATE OF budget
 ), leased AS (
@@ -67,10 +67,20 @@ WITH room AS (
     FROM room WHERE b.campaign = room.campaign
 ), blocks AS (
     INSERT INTO budget_block AS b (campaign, p, granted)
-    SELECT campaign, :p, n FROM room WHERE n > 0
+    -- A block whose row is new begins with what was set aside for it.
+    SELECT campaign, :p, first + n FROM room WHERE n > 0
     ON CONFLICT (campaign, p) DO UPDATE SET granted = b.granted + excluded.granted
+        - (SELECT first FROM room WHERE room.campaign = b.campaign)
 )
 SELECT campaign, n FROM room WHERE n > 0;
+
+-- name: write_blocks!
+-- Rows of blocks that begin to be spent, with what was set aside for them; before the transaction that spends moves them.
+INSERT INTO budget_block (campaign, p, granted)
+SELECT u.campaign, g.p, u.first
+FROM unnest(:p::smallint[], :campaign::bigint[]) AS g (p, campaign) JOIN budget u USING (campaign)
+ORDER BY u.campaign, g.p
+ON CONFLICT DO NOTHING;
 
 -- name: starving_budgets
 -- Campaigns that some partition asked for in vain in the last five seconds.

@@ -25,6 +25,10 @@ DELETE FROM message WHERE settled_at < candlemaker_now() - interval '90 days'
 -- Longer than the longest audience (365 days) nobody asks for a purchase.
 DELETE FROM purchase WHERE at < candlemaker_now() - interval '400 days';
 
+-- name: uploads!
+-- What an upload was and why its rows were rejected; its body went when it ended.
+DELETE FROM upload WHERE finished_at < candlemaker_now() - interval '90 days';
+
 -- name: tallies!
 -- Counters by day.
 DELETE FROM tally WHERE day < (candlemaker_now() - interval '400 days')::date;

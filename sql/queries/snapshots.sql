@@ -1,7 +1,14 @@
--- name: take_changes$
--- Whether anything changed since the last compile; taken in the compile's own transaction, whose snapshot also reads the
--- catalogue, so a change not yet visible leaves its row for the next time.
-WITH taken AS (DELETE FROM catalogue_change RETURNING 1) SELECT count(*) FROM taken;
+-- name: any_changes$
+-- Asked first, for it costs nothing.
+SELECT EXISTS (SELECT FROM catalogue_change);
+
+-- name: take_changes^
+-- What changed since the last compile; taken in the compile's own transaction, whose snapshot also reads the catalogue,
+-- so a change not yet visible leaves its row for the next time. `only`: the campaigns, NULL when more than those.
+WITH taken AS (DELETE FROM catalogue_change RETURNING campaigns)
+SELECT count(*) AS n, CASE WHEN bool_and(campaigns IS NOT NULL) THEN
+    ARRAY(SELECT DISTINCT id FROM taken CROSS JOIN LATERAL unnest(campaigns) AS id) END AS only
+FROM taken;
 
 -- name: only_one_compiles$
 -- Transaction-scoped lock: of several matchers one compiles.
@@ -25,7 +32,11 @@ INSERT INTO snapshot (manifest) VALUES (:manifest::jsonb) RETURNING revision;
 
 -- name: live_stores
 -- Stores that a live campaign may name.
-SELECT id, retailer, code, lat, lng, zone, country, opening_hours FROM store WHERE NOT closed ORDER BY id;
+SELECT id, retailer, code, lat, lng, zone, country, opening_hours, city, tags FROM store WHERE NOT closed ORDER BY id;
+
+-- name: areas
+-- Fences that campaigns may name.
+SELECT retailer, code, store, geometry FROM area WHERE NOT ended ORDER BY id;
 
 -- name: products
 -- What purchases are matched against.
@@ -33,22 +44,38 @@ SELECT id, retailer, code, brand, category FROM product ORDER BY id;
 
 -- name: live_campaigns
 -- Campaigns in state live.
-SELECT id, retailer, spec FROM campaign WHERE state = 'live' ORDER BY id;
+SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
+WHERE c.state = 'live' ORDER BY c.id;
+
+-- name: campaigns_now
+-- Of these campaigns those that are live.
+SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
+WHERE c.state = 'live' AND c.id = ANY (:campaigns::bigint[]) ORDER BY c.id;
 
 -- name: any_due$
 -- Asked first: an UPDATE of no row would still be a changing statement to the compiler.
-SELECT EXISTS (SELECT FROM campaign WHERE state = 'scheduled' AND starts_at <= candlemaker_now()
-               OR state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now());
+SELECT EXISTS (SELECT FROM campaign WHERE state = 'scheduled' AND starts_at <= candlemaker_now())
+    OR EXISTS (SELECT FROM campaign WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now());
 
 -- name: start_due!
 -- Scheduled campaigns whose time has come.
-UPDATE campaign SET state = 'live', version = version + 1, updated_at = candlemaker_now()
-WHERE state = 'scheduled' AND starts_at <= candlemaker_now();
+WITH moved AS (
+    UPDATE campaign SET state = 'live', version = version + 1, updated_at = candlemaker_now()
+    WHERE state = 'scheduled' AND starts_at <= candlemaker_now()
+    RETURNING id, retailer, version
+)
+INSERT INTO campaign_audit (campaign, retailer, version, verb, caller)
+SELECT id, retailer, version, 'activate', 'clock' FROM moved;
 
 -- name: end_due!
 -- Campaigns whose time is over.
-UPDATE campaign SET state = 'ended', version = version + 1, updated_at = candlemaker_now()
-WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now();
+WITH moved AS (
+    UPDATE campaign SET state = 'ended', version = version + 1, updated_at = candlemaker_now()
+    WHERE state IN ('scheduled', 'live', 'paused') AND ends_at <= candlemaker_now()
+    RETURNING id, retailer, version
+)
+INSERT INTO campaign_audit (campaign, retailer, version, verb, caller)
+SELECT id, retailer, version, 'end', 'clock' FROM moved;
 
 -- name: manifests
 -- Files that are still named.

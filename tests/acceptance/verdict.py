@@ -43,7 +43,8 @@ FORBIDDEN = {
             SELECT FROM budget_block b WHERE b.campaign = l.campaign AND b.p = l.p)""",
     "a budget that is not the sum of its blocks": """
         SELECT u.campaign FROM budget u LEFT JOIN budget_block b USING (campaign)
-        GROUP BY u.campaign HAVING u.leased <> coalesce(sum(b.granted), 0) OR u.leased > u.total""",
+        GROUP BY u.campaign
+        HAVING u.leased <> coalesce(sum(b.granted), 0) + u.first * (16 - count(b.p)) OR u.leased > u.total""",
     "a message that has not ended": "SELECT id FROM message WHERE state IN ('queued', 'leased') OR settled_at IS NULL",
     "a decision without a message": """
         SELECT id FROM decision d WHERE NOT EXISTS (SELECT FROM message m WHERE m.decision = d.id)""",

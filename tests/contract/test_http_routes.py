@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from engine.http.table import ROUTES
@@ -18,6 +19,7 @@ from tests.contract.http_bodies import (
     now,
 )
 from tests.contract.http_world import World, put_into_inbox
+from tests.contract.upload_rig import ended, rejected
 
 OULU = (65.0121, 25.4651)  # no other test's stores stand here
 
@@ -79,7 +81,7 @@ async def test_retailers_and_keys(world: World) -> None:
     assert made in listed["retailers"]
     body = {"scope": "till", "retailer": made["id"], "name": "front"}
     key = await world.good("POST", "/v1/keys", "admin", body)
-    assert key["key"].startswith(key["prefix"] + "_") and len(key["key"].split("_", 3)[3]) == 43
+    assert key["key"].startswith(key["prefix"] + "_") and len(key["key"].split("_", 3)[3]) == 49
     shown = next(k for k in (await world.good("GET", "/v1/keys", "admin"))["keys"] if k["id"] == key["id"])
     assert shown["revoked_at"] is None and "key" not in shown
     is_problem(await world.ask("POST", "/v1/redemptions", key["key"], a_redemption("0" * 16)), 400)
@@ -105,7 +107,8 @@ async def test_stores_are_replaced_by_code(world: World) -> None:
     again = await world.good("POST", "/v1/stores", "retailer", {"stores": [first | {"name": "Renamed"}]})
     assert (again["created"], again["updated"]) == (0, 1)
     stored = await world.good("GET", f"/v1/stores/{first['code']}", "retailer")
-    assert stored == first | {"name": "Renamed", "address": None, "closed": False, "id": again["rows"][0]["id"]}
+    more = {"name": "Renamed", "address": None, "closed": False, "city": None, "tags": [], "id": again["rows"][0]["id"]}
+    assert stored == first | more
 
 
 async def test_an_admin_acts_for_a_retailer_it_names(world: World) -> None:
@@ -330,6 +333,45 @@ async def test_health_and_metrics(world: World) -> None:
     assert ready == {"ready": True, "postgresql": "ok", "valkey": "ok", "migrations": "ok"}
     text = (await world.ask("GET", "/metrics")).text
     assert 'candlemaker_http_requests_total{route="GET /livez",status="200"}' in text
+
+
+async def test_an_upload_from_its_body_to_its_report(world: World) -> None:
+    upload = await ended(world, "stores", "code,name,lat,lng,zone\n\nx,X,91,0,UTC\n")
+    assert upload["state"] == "rejected" and upload["rows"] == 1
+    assert [row["column"] for row in await rejected(world, upload)] == ["lat"]
+    listed = (await world.good("GET", "/v1/uploads", "retailer"))["uploads"]
+    assert listed[0] == upload
+
+
+async def test_a_campaigns_versions_say_who_changed_what(world: World) -> None:
+    store = await world.store()
+    made = await world.good("POST", "/v1/campaigns", "retailer", a_campaign([store["code"]]))
+    path, spec = f"/v1/campaigns/{made['id']}", made["campaign"]
+    dearer = spec | {"offer": spec["offer"] | {"percent": 25}, "budget_coupons": 50}
+    edited = await world.good("PUT", f"{path}?version=1", "retailer", dearer)
+    assert (edited["version"], edited["campaign"]["offer"]["percent"], edited["budget"]["total"]) == (2, 25, 50)
+    is_problem(await world.ask("PUT", f"{path}?version=1", "retailer", spec), 409, "conflict")
+    is_problem(await world.ask("PUT", path, "retailer", spec | {"code": fresh("other")}), 422)
+    await world.good("POST", f"{path}/activate", "retailer")
+    await world.good("PUT", path, "retailer", spec)
+    copy = {"code": fresh("copy"), "ends_at": now(7200)}
+    cloned = await world.good("POST", f"{path}/clone", "retailer", copy)
+    assert (cloned["state"], cloned["campaign"]["offer"], cloned["code"]) == ("draft", spec["offer"], copy["code"])
+    is_problem(await world.ask("POST", f"{path}/clone", "retailer", copy), 409)
+    await world.good("POST", f"{path}/stop", "retailer")
+    is_problem(await world.ask("PUT", path, "retailer", spec), 409, "campaign_state")
+    versions = (await world.good("GET", f"{path}/versions", "retailer"))["versions"]
+    assert [one["verb"] for one in versions] == ["create", "edit", "activate", "edit", "stop"]
+    assert [one["version"] for one in versions] == [1, 2, 3, 4, 5]
+    assert [(one["campaign"] or {"offer": {}})["offer"].get("percent") for one in versions] == [15, 25, None, 15, None]
+    assert {one["caller"] for one in versions} == {versions[0]["caller"]} and versions[0]["caller"].startswith("key:")
+    for change in (
+        "UPDATE campaign_audit SET caller = 'nobody'",
+        "DELETE FROM campaign_audit",
+        "TRUNCATE campaign_audit",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await world.database.execute(change)
 
 
 async def test_every_route_was_called_with_success(world: World) -> None:

@@ -14,6 +14,7 @@ from engine.log.entries import EntryKind, Switch
 from engine.log.keys import head_key, log_key, meta_key
 from engine.log.stream import OwnEntry
 from engine.matcher.checkpoint import Checkpoints
+from engine.matcher.grants import lease
 from engine.matcher.recover import Owned
 from engine.postgres.pool import connect
 from engine.settings import Settings
@@ -248,6 +249,30 @@ async def test_a_live_campaign_has_its_block_before_the_first_customer_comes(boo
     assert (await books.written())["decisions"] == ONE_COUPON["decisions"]
     leased = await books.rows("SELECT leased, granted FROM budget JOIN budget_block USING (campaign)")
     assert leased == [(1_000 // 64, 1_000 // 64)]
+
+
+async def test_what_was_set_aside_is_given_without_a_lease_and_has_its_row_with_the_first_coupon(
+    books: Books, one: Owner, pair: Pair
+) -> None:
+    """And whoever takes over later knows both what was set aside and what is spent of it."""
+    await one.pool.execute("DELETE FROM budget_block")
+    await one.pool.execute("UPDATE budget SET first = 15, leased = 15 * 16")
+    await one.pool.execute("UPDATE campaign SET version = version + 1 WHERE state = 'live'")
+    await one.snapshots.compile_if_changed()
+    owned = await one.take()
+    assert await books.rows("SELECT count(*) FROM budget_block") == [(0,)]
+    assert (owned.state.blocks.left(1), owned.state.blocks.unwritten) == (15, {1})
+    await arrive(one)
+    await one.cycle.turn()
+    assert (await books.written())["decisions"] == ONE_COUPON["decisions"]
+    block = "SELECT leased, granted, spent FROM budget JOIN budget_block USING (campaign)"
+    assert await books.rows(block) == [(240, 15, 1)]
+    assert owned.state.blocks.unwritten == set()
+    taken = await pair[1].take()
+    assert (taken.state.blocks.left(1), taken.state.blocks.spent(1)) == (14, 1)
+    # A lease adds to it, and counts what was set aside once.
+    await lease(one.pool, P, [1], starving=False)
+    assert await books.rows(block) == [(255, 30, 1)]
 
 
 # ── without a log ──

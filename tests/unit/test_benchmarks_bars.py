@@ -50,6 +50,13 @@ CLAIMED = {
     "memory_1m_circles": (1, "GB", "at_most"),
     "load_1m_circles": (100, "ms", "at_most"),
     "warm_start": (2, "s", "at_most"),
+    "inventory_first": (300, "s", "at_most"),
+    "inventory_again": (300, "s", "at_most"),
+    "inventory_memory": (500, "MB", "at_most"),
+    "inventory_pings_p99": (100, "ms", "at_most"),
+    "campaigns_live": (30, "s", "at_most"),
+    "edit_live": (1, "s", "at_most"),
+    "campaigns_pings_p99": (100, "ms", "at_most"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
@@ -85,7 +92,11 @@ def test_the_load_of_each_claim_is_the_claimed_one() -> None:
     assert (plans["geo_scale"].count("few"), plans["geo_scale"].count("many")) == (1_000, 1_000_000)
     assert (plans["geo_pings"].count("customers"), plans["geo_pings"].count("radius_m")) == (1_000_000, 500)
     assert (plans["geo_compile"].count("fences"), plans["geo_compile"].count("circles")) == (100_000, 1_000_000)
-    rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in plans.values()]
+    assert plans["upload_inventory"].count("stores") * plans["upload_inventory"].count("products") == 10_000_000
+    assert plans["upload_campaigns"].count("campaigns") == 100_000
+    # One upload of millions of rows takes a minute, and is told as one run.
+    repeated = [plan for name, plan in plans.items() if not name.startswith("upload_")]
+    rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in repeated]
     assert min(rounds) >= 5
 
 
@@ -220,7 +231,10 @@ def test_all_of_the_geometry_is_asked_for_by_one_word(monkeypatch: pytest.Monkey
     assert asked == [name for name in run.BENCHES if name.startswith("geo_")]
     asked.clear()
     assert run.main(["--out", str(tmp_path)]) == 0
-    assert not any(name.startswith("geo_") for name in asked) and len(asked) == len(run.BENCHES) - len(run.GEOMETRY)
+    assert asked == [name for name in run.BENCHES if not name.startswith(("geo_", "upload_"))]
+    asked.clear()
+    assert run.main(["--upload", "--out", str(tmp_path)]) == 0
+    assert asked == [name for name in run.BENCHES if name.startswith("upload_")]
 
 
 def test_a_busy_machine_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

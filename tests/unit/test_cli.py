@@ -55,7 +55,7 @@ def test_a_refusal_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypat
     assert capsys.readouterr().err == "candlemaker: the disk is full: make room\n"
 
 
-@pytest.mark.parametrize("role", ["api", "matcher", "sender"])
+@pytest.mark.parametrize("role", ["api", "matcher", "sender", "loader"])
 def test_a_role_without_servers_says_what_to_start(
     role: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

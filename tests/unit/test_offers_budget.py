@@ -8,6 +8,18 @@ from offers.budget import Blocks
 from offers.errors import LedgerError
 
 
+def test_what_was_set_aside_is_begun_once_and_is_in_a_stored_block_already() -> None:
+    blocks = Blocks()
+    blocks.grant(1, 5)  # a lease may come before the switch
+    for _ in range(2):
+        blocks.begin(1, 15)
+    assert (blocks.left(1), blocks.unwritten) == (20, {1})
+    blocks.restore(2, granted=15, spent=3)
+    blocks.begin(2, 15)
+    blocks.begin(3, 0)
+    assert (blocks.left(2), blocks.left(3), blocks.unwritten) == (12, 0, {1})
+
+
 def test_a_campaign_never_heard_of_has_nothing() -> None:
     blocks = Blocks()
     assert (blocks.left(1), blocks.granted(1), blocks.spent(1), blocks.reclaim(1, 5)) == (0, 0, 0, 0)

@@ -1,0 +1,1 @@
+"""Formats that retailers have already, read as our own values."""
