@@ -17,7 +17,8 @@ def pair_distance_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float
     """Great-circle distance in metres, to the last bit as the kernels have it: who stands on a rim is asked for."""
     ax, ay, az = unit(lat1, lng1)
     bx, by, bz = unit(lat2, lng2)
-    return arc_m((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2)
+    dx, dy, dz = ax - bx, ay - by, az - bz
+    return arc_m(dx * dx + dy * dy + dz * dz)
 
 
 class People:
