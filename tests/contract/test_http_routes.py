@@ -85,6 +85,8 @@ async def test_retailers_and_keys(world: World) -> None:
     shown = next(k for k in (await world.good("GET", "/v1/keys", "admin"))["keys"] if k["id"] == key["id"])
     assert shown["revoked_at"] is None and "key" not in shown
     is_problem(await world.ask("POST", "/v1/redemptions", key["key"], a_redemption("0" * 16)), 400)
+    successor = await world.good("POST", f"/v1/keys/{key['id']}/rotate", "admin", {"grace_s": 60})
+    assert successor["key"] != key["key"] and successor["id"] != key["id"]
     assert (await world.ask("DELETE", f"/v1/keys/{key['id']}", "admin")).status_code == 204
     is_problem(await world.ask("POST", "/v1/redemptions", key["key"], a_redemption("0" * 16)), 401)
 
