@@ -21,6 +21,7 @@ MOST_TTL_S = 2_419_200
 """Four weeks, FCM's longest storage."""
 MESSAGE_KEY = "candlemaker_message"
 """Data key under which the app finds the message id, for its delivery receipt and for dropping doubles."""
+_MESSAGE_BYTES = len(MESSAGE_KEY) + 36
 
 
 class PayloadFault(CandlemakerError):
@@ -53,8 +54,8 @@ def parts(push: Push, life_s: int) -> Parts:
 
     Raises `PayloadFault` for data that FCM refuses: not strings, reserved keys, more than 4,096 bytes.
     """
+    check(push)
     data = {**push.data, MESSAGE_KEY: str(push.message_id)}
-    _check(data, push)
     tag = str(push.decision_id)
     platforms: dict[str, dict[str, Any]] = {
         "android": {"ttl": f"{life_s}s", "priority": "HIGH", "notification": {"tag": tag}},
@@ -65,15 +66,21 @@ def parts(push: Push, life_s: int) -> Parts:
     return Parts(push.kind, push.registration, push.title, push.body, data, platforms)
 
 
-def _check(data: dict[str, str], push: Push) -> None:
-    if not all(isinstance(text, str) for pair in data.items() for text in pair):
-        raise PayloadFault("data holds something other than strings")
-    if any(_reserved(key) for key in data):
-        raise PayloadFault("data uses a key that FCM reserves")
-    size = sum(len(text.encode()) for pair in data.items() for text in pair)
-    size += len(push.title.encode()) + len(push.body.encode())
+def check(push: Push) -> None:
+    """Raise `PayloadFault` for data that FCM refuses, before anything is built of it."""
+    size = _MESSAGE_BYTES + _bytes(push.title) + _bytes(push.body)
+    for key, text in push.data.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise PayloadFault("data holds something other than strings")
+        if _reserved(key):
+            raise PayloadFault("data uses a key that FCM reserves")
+        size += _bytes(key) + _bytes(text)
     if size > MOST_DATA_BYTES:
         raise PayloadFault(f"payload of {size} bytes, {MOST_DATA_BYTES} allowed")
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _reserved(key: str) -> bool:

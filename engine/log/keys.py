@@ -62,6 +62,11 @@ def head_key(p: int) -> str:
     return f"checkpointhead:{{{p}}}"
 
 
+def pace_key(project: str, campaign: int = 0) -> str:
+    """Hash of the pace that all senders of a Firebase project share, or of one campaign's within it."""
+    return f"pace:{{{project}}}:{campaign}" if campaign else f"pace:{{{project}}}"
+
+
 OUTBOX_CHANNEL = "outbox"
 """Published after a commit with messages: senders look."""
 INBOX_CHANNEL = "inbox"

@@ -32,8 +32,8 @@ SELECT id, retailer, code, lat, lng, zone, country, opening_hours FROM store WHE
 SELECT id, retailer, code, brand, category FROM product ORDER BY id;
 
 -- name: live_campaigns
--- Campaigns in state live.
-SELECT id, retailer, spec FROM campaign WHERE state = 'live' ORDER BY id;
+-- Campaigns in state live; those with trigger start go to their audience without being matched.
+SELECT id, retailer, spec FROM campaign WHERE state = 'live' AND spec ->> 'trigger' <> 'start' ORDER BY id;
 
 -- name: any_due$
 -- Asked first: an UPDATE of no row would still be a changing statement to the compiler.
