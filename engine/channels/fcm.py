@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from time import monotonic
 
 import structlog
@@ -32,9 +33,9 @@ class _Expired(CandlemakerError):
 class _Since:
     """The caller's "now", carried on while we wait for tokens and answers: TTLs count from the very send."""
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, started_s: float) -> None:
         self._now_ms = now_ms
-        self._started_s = monotonic()
+        self._started_s = started_s
 
     def now_ms(self) -> int:
         return self._now_ms + int((monotonic() - self._started_s) * 1000)
@@ -59,12 +60,14 @@ class FcmChannel:
         """See `Channel`. At most one arrival at FCM, or two when the first was answered 401."""
         if not push.registration:
             return Outcome(Verdict.DEAD_REGISTRATION, detail="empty registration")
-        at = _Since(now_ms)
+        bearer, started_s = self._bearer.ready(now_ms), monotonic()
         try:
-            reply = await self._twice_if_stale(push, at)
+            reply = await self._post(push, now_ms, bearer) if bearer else None
+            if reply is None or (reply.status == 401 and fcm_answer.is_stale_bearer(reply.status, reply.body)):
+                reply = await self._renewed(push, _Since(now_ms, started_s), stale=bearer)
         except CandlemakerError as error:
             return _without_reply(error)
-        return fcm_answer.classify(reply.status, reply.headers, reply.body, at.now_ms())
+        return fcm_answer.classify(reply.status, reply.headers, reply.body, now_ms)
 
     def widen(self, connections: int) -> None:
         """Spread what is sent over this many connections."""
@@ -75,14 +78,15 @@ class FcmChannel:
         await self._wire.close()
         self._vendor.close()
 
-    async def _twice_if_stale(self, push: Push, at: _Since) -> Reply:
-        """Post; on a 401 that a fresh token may cure, renew it and post once more."""
-        bearer = self._bearer.ready(at.now_ms()) or await self._bearer_for(push, at, stale="")
-        reply = await self._post(push, at, bearer)
-        if reply.status == 200 or not fcm_answer.is_stale_bearer(reply.status, reply.body):
-            return reply
+    async def _renewed(self, push: Push, at: _Since, stale: str) -> Reply:
+        """Post with a token that is not at hand; one that FCM calls stale is renewed, and it is posted once more."""
+        if not stale:
+            stale = await self._bearer_for(push, at, stale="")
+            reply = await self._post(push, at.now_ms(), stale)
+            if not fcm_answer.is_stale_bearer(reply.status, reply.body):
+                return reply
         log.warning("fcm_token_refused")
-        return await self._post(push, at, await self._bearer_for(push, at, stale=bearer))
+        return await self._post(push, at.now_ms(), await self._bearer_for(push, at, stale))
 
     async def _bearer_for(self, push: Push, at: _Since, stale: str) -> str:
         """An access token other than *stale*; waiting for it ends when the offer does."""
@@ -92,11 +96,12 @@ class FcmChannel:
         except TimeoutError:
             raise _Expired("while waiting for an access token") from None
 
-    async def _post(self, push: Push, at: _Since, bearer: str) -> Reply:
-        life_s = ttl_s(push.expires_ms, at.now_ms())
+    def _post(self, push: Push, now_ms: int, bearer: str) -> Awaitable[Reply]:
+        """What is awaited writes at once."""
+        life_s = ttl_s(push.expires_ms, now_ms)
         if life_s is None:
             raise _Expired("before sending")
-        return await self._wire.post(self._vendor.send_url, bearer, self._templates.message(push, life_s))
+        return self._wire.post(self._vendor.send_url, bearer, self._templates.message(push, life_s))
 
 
 def _without_reply(error: CandlemakerError) -> Outcome:

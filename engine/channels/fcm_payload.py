@@ -7,6 +7,7 @@ keys a device.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +69,22 @@ def parts(push: Push, life_s: int) -> Parts:
 
 def check(push: Push) -> None:
     """Raise `PayloadFault` for data that FCM refuses, before anything is built of it."""
-    size = _MESSAGE_BYTES + _bytes(push.title) + _bytes(push.body)
-    for key, text in push.data.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise PayloadFault("data holds something other than strings")
-        if _reserved(key):
+    if not all(isinstance(text, str) for pair in push.data.items() for text in pair):
+        raise PayloadFault("data holds something other than strings")
+    left = room(push.title, push.body, push.data) - sum(map(_bytes, push.data.values()))
+    if left < 0:
+        raise PayloadFault(f"payload of {MOST_DATA_BYTES - left} bytes, {MOST_DATA_BYTES} allowed")
+
+
+def room(title: str, body: str, names: Iterable[str]) -> int:
+    """Bytes left for the data's values beside the texts, the data's *names* and our own; raises `PayloadFault` for a
+    name that FCM keeps for itself."""
+    size = _MESSAGE_BYTES + _bytes(title) + _bytes(body)
+    for name in names:
+        if _reserved(name):
             raise PayloadFault("data uses a key that FCM reserves")
-        size += _bytes(key) + _bytes(text)
-    if size > MOST_DATA_BYTES:
-        raise PayloadFault(f"payload of {size} bytes, {MOST_DATA_BYTES} allowed")
+        size += _bytes(name)
+    return MOST_DATA_BYTES - size
 
 
 def _bytes(text: str) -> int:

@@ -10,19 +10,31 @@ import re
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine.channels.fcm_payload import MESSAGE_KEY, Parts, check
+from engine.channels.fcm_payload import MESSAGE_KEY, Parts, check, room
 from engine.channels.push import Push
 
 MOST_TEMPLATES = 4096
 """Kept at once: one a campaign, kind of registration and set of data keys."""
 _encode = msgspec.json.Encoder().encode
 
+_FIXED: Final = (b"registration", b"message", b"tag", b"ttl", b"end")
+
 Build = Callable[[Parts], bytes]
 _Key = tuple[str, str, str, tuple[str, ...]]
+
+
+class _Template(NamedTuple):
+    """One kind of message: *pick* takes what stands in the places of *form* out of (registration, message, tag, ttl,
+    end, data…); *most* bytes are left for the data's values."""
+
+    form: bytes
+    pick: Callable[[list[bytes]], tuple[bytes, ...]]
+    most: int
 
 
 class Templates:
@@ -36,41 +48,43 @@ class Templates:
 
     def message(self, push: Push, life_s: int) -> bytes:
         """The request body for *push* with *life_s* to live; raises `PayloadFault` as `parts` does."""
-        values = tuple(push.data.values())
-        check(push)
-        form, places = self._template((push.kind, push.title, push.body, tuple(push.data)))
-        tag = _encode(str(push.decision_id))
-        filled = {
-            b"registration": _encode(push.registration),
-            b"message": _encode(str(push.message_id)),
-            b"tag": tag,
-            b"ttl": b"%d" % life_s,
-            b"end": b"%d" % (push.expires_ms // 1000),
-        }
-        return form % tuple([filled[p] if isinstance(p, bytes) else _encode(values[p]) for p in places])
+        form, pick, most = self._template((push.kind, push.title, push.body, tuple(push.data)))
+        values = [
+            _encode(push.registration),
+            b'"%s"' % str(push.message_id).encode(),
+            b'"%s"' % str(push.decision_id).encode(),
+            b"%d" % life_s,
+            b"%d" % (push.expires_ms // 1000),
+        ]
+        for text in push.data.values():
+            if type(text) is not str:
+                check(push)  # says what is wrong
+            value = _encode(text)
+            most -= len(value) - 2
+            values.append(value)
+        if most < 0:
+            check(push)  # counts exactly: an escaped letter is longer here than there
+        return form % pick(values)
 
-    def _made(self, key: _Key) -> tuple[bytes, tuple[bytes | int, ...]]:
-        """(format, what stands in its places) of one kind of message."""
+    def _made(self, key: _Key) -> _Template:
         kind, title, body, names = key
         given = {name: self._marked(str(n)) for n, name in enumerate(names)}
+        tag, ttl = self._marked("tag"), self._marked("ttl")
         platforms: dict[str, dict[str, Any]] = {
-            "android": {
-                "ttl": f"{self._marked('ttl')}s",
-                "priority": "HIGH",
-                "notification": {"tag": self._marked("tag")},
-            },
-            "apns": {"headers": {"apns-collapse-id": self._marked("tag"), "apns-expiration": self._marked("end")}},
-            "webpush": {"headers": {"TTL": self._marked("ttl")}, "notification": {"tag": self._marked("tag")}},
+            "android": {"ttl": f"{ttl}s", "priority": "HIGH", "notification": {"tag": tag}},
+            "apns": {"headers": {"apns-collapse-id": tag, "apns-expiration": self._marked("end")}},
+            "webpush": {"headers": {"TTL": ttl}, "notification": {"tag": tag}},
         }
         data = {**given, MESSAGE_KEY: self._marked("message")}
         made = self._build(Parts(kind, self._marked("registration"), title, body, data, platforms))
-        places: list[bytes | int] = []
+        places: list[int] = []
         form, at = b"", 0
         for found in self._marks.finditer(made):
             form += made[at : found.start()].replace(b"%", b"%%") + self._place(found[0], found[1])
-            places.append(int(found[1]) if found[1].isdigit() else found[1])
+            places.append(_FIXED.index(found[1]) if found[1] in _FIXED else len(_FIXED) + int(found[1]))
             at = found.end()
-        return form + made[at:].replace(b"%", b"%%"), tuple(places)
+        form += made[at:].replace(b"%", b"%%")
+        return _Template(form, itemgetter(*places), room(title, body, names))
 
     def _place(self, found: bytes, name: bytes) -> bytes:
         """Where a value goes: numbers keep the quotes around them, texts bring their own."""

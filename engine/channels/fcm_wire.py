@@ -62,7 +62,7 @@ class Unanswered(CandlemakerError):
     """The request may have been processed: its answer is lost, late or cut."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """A complete answer; header names are lower-case. A 200's headers are left out, nobody reads them."""
 

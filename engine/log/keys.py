@@ -69,6 +69,8 @@ def pace_key(project: str, campaign: int = 0) -> str:
 
 OUTBOX_CHANNEL = "outbox"
 """Published after a commit with messages: senders look."""
+CAMPAIGN_STARTED = b"start"
+"""Published there when a campaign was activated: it may have an audience to walk through."""
 INBOX_CHANNEL = "inbox"
 """Published with a customer's number: that customer's stream looks."""
 DIRECTORY_CHANNEL = "directory"

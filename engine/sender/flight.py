@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 
-from engine import telemetry
 from engine.channels.push import Channel, Outcome, Verdict
 from engine.clock import Clock
 from engine.sender.brakes import Brakes
@@ -30,9 +29,6 @@ FRESH_S = 0.25
 STOPPED_LANE_S = 60.0
 MOST_TEXTS = 1000
 
-_SENT = telemetry.counter("sender_messages", "messages that ended", ["state"])
-_TOOK = telemetry.histogram("sender_push_seconds", "one attempt, written to answered")
-
 _DEAD = {Verdict.DEAD_REGISTRATION: "quarantined", Verdict.REMOVED: "removed"}
 _FAULTS = {Verdict.RETRY, Verdict.UNKNOWN}
 """What the breaker counts: the provider failed, or nobody knows."""
@@ -48,6 +44,7 @@ class Tally:
     faults: int = 0
     throttled: int = 0
     lanes: dict[Lane, int] = field(default_factory=dict)
+    ended: dict[Status, int] = field(default_factory=dict)
     took_s: list[float] = field(default_factory=list)
 
 
@@ -108,11 +105,11 @@ class Flight:
         now_ms = self._clock.now_ms()
         self._recorder.ended(
             Ended(
-                claim.day, claim.chunk, claim.seq, status.value, outcome.detail, outcome.provider_id,
+                claim.day, claim.chunk, claim.seq, status, outcome.detail, outcome.provider_id,
                 claim.attempts + 1, now_ms, claim.decision,
             )
         )  # fmt: skip
-        _SENT.labels(status.value).inc()
+        self.tally.ended[status] = self.tally.ended.get(status, 0) + 1
 
     def hold(self, claim: Claim, for_s: float, reason: str) -> None:
         """The message waits, uncharged, in a later chunk; one whose offer is over by then ends at its claim."""
@@ -175,7 +172,6 @@ class Flight:
         tally.answers += 1
         tally.lanes[lane] = tally.lanes.get(lane, 0) + 1
         tally.took_s.append(took_s)
-        _TOOK.observe(took_s)
         if verdict in _UNCOUNTED:
             tally.throttled += verdict is Verdict.LANE_PAUSE
             return

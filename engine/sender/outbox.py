@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -344,7 +345,7 @@ async def _bury(connection: Any, dead: Sequence[DeadDevice]) -> None:
 
 def _row(one: Ended) -> tuple[Any, ...]:
     return (
-        one.day, one.chunk, one.seq, str(one.status), one.reason, one.provider_id, one.attempts, _at(one.at_ms),
+        one.day, one.chunk, one.seq, one.status, one.reason, one.provider_id, one.attempts, _at(one.at_ms),
     )  # fmt: skip
 
 
@@ -352,5 +353,6 @@ def _requeued(one: Waiting) -> tuple[Any, ...]:
     return (one.day, one.chunk, one.seq, "requeued", one.reason, "", one.attempts, _at(one.now_ms))
 
 
+@lru_cache(4096)
 def _at(at_ms: int) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(milliseconds=at_ms)

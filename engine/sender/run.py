@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -15,14 +16,17 @@ from redis.asyncio import Redis
 from engine import runtime, telemetry
 from engine.channels.fcm import FcmChannel
 from engine.clock import Clock
+from engine.embedded.secrets import load_secrets
 from engine.errors import ServerError
-from engine.log.keys import INBOX_CHANNEL, OUTBOX_CHANNEL
+from engine.log.keys import CAMPAIGN_STARTED, INBOX_CHANNEL, OUTBOX_CHANNEL
 from engine.log.valkey import RedisError, connect
 from engine.postgres.pool import ENGINE, LOST, open_pool
 from engine.sender.claim import refusal
 from engine.sender.outbox import Outbox
 from engine.sender.pacer import Pacer
 from engine.sender.pushes import Pushes
+from engine.sender.walk import Walks
+from engine.sender.walker import Walker
 from engine.settings import Settings
 
 log = structlog.get_logger()
@@ -33,6 +37,8 @@ DEAF_S = 0.5
 """The same while Valkey is away and no wake-up can come."""
 SHORTEST_S = 0.05
 """What comes due at about the same time is looked for once."""
+WALKERS = 2
+"""Parts of start campaigns issued at a time."""
 DRAIN_S = 20.0
 INAPP_CHUNKS = 20
 INAPP_GATHER_S = 0.02
@@ -73,6 +79,7 @@ class Sender:
         self._outbox = Outbox(pool, name, settings.lease_s)
         self._client = client
         self._clock = Clock(settings.clock_offset_ms)
+        self._walker = Walker(Walks(pool, load_secrets(settings).coupon_key), self._clock, self._tell)
         self._pushes: Pushes | None = None
         if channel is not None:
             self._pushes = Pushes(self._outbox, channel, Pacer(client, settings), self._clock, settings.lease_s)
@@ -81,7 +88,12 @@ class Sender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until *stop*; then finish what is on the wire, record it, and give the rest back."""
-        works: list[Callable[[], Awaitable[None]]] = [self._listen, self._inapp, self._clockwork]
+        works: list[Callable[[], Awaitable[None]]] = [
+            self._listen,
+            self._inapp,
+            self._clockwork,
+            *[self._walker.forever] * WALKERS,
+        ]
         if self._pushes is not None:
             works += self._pushes.works()
         else:
@@ -111,11 +123,20 @@ class Sender:
             self._listening = True
             self._wake()  # what was published before we listened
             while True:
-                if await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0):
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
+                if message and message["data"] == CAMPAIGN_STARTED:
+                    self._walker.woken.set()
+                elif message:
                     self._wake()
         finally:
             self._listening = False
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py
+
+    async def _tell(self) -> None:
+        """Something was issued: for us, and for every other sender."""
+        self._wake()
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await self._client.publish(OUTBOX_CHANNEL, b"1")
 
     def _wake(self) -> None:
         self._inapp_woken.set()

@@ -27,7 +27,9 @@ class Slots:
 
     def __init__(self, fly: Callable[[Lane, Ready], Awaitable[None]], limit: int) -> None:
         self._fly = fly
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call a message
         self._limit = limit
+        self._may = _may(limit)
         self._ready: dict[Lane, deque[Ready]] = {lane: deque() for lane in LANES}
         self._low = dict.fromkeys(LANES, 0)
         self._wanted = {lane: asyncio.Event() for lane in LANES}
@@ -53,6 +55,7 @@ class Slots:
     def set_limit(self, limit: int) -> None:
         """From now on; slots above it end with their message."""
         self._limit = limit
+        self._may = _may(limit)
         if limit < len(self._tasks):
             self._rouse(len(self._idle))
 
@@ -117,12 +120,12 @@ class Slots:
         for lane, queue in self._ready.items():
             if len(queue) <= self._low[lane]:
                 self._wanted[lane].set()
-            if queue and self.flying < slots(self._limit, lane):
+            if queue and self.flying < self._may[lane]:
                 return lane, queue.popleft()
         return Lane.BULK, None
 
     async def _rest(self) -> None:
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         self._idle.append(future)
         await future
 
@@ -137,3 +140,7 @@ class Slots:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed = error
+
+
+def _may(limit: int) -> dict[Lane, int]:
+    return {lane: slots(limit, lane) for lane in LANES}

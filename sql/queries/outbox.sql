@@ -10,7 +10,7 @@ WITH due AS (
 UPDATE chunk c SET leased_by = :sender, leased_until = candlemaker_now() + :lease_s * interval '1 second'
 FROM due WHERE c.id = due.id
 RETURNING c.day, c.id AS chunk, c.lane, c.size, c.cursor, c.campaign,
-    (SELECT (k.spec ->> 'rate_per_s')::float8 FROM campaign k WHERE k.id = c.campaign) AS rate_per_s;
+    (SELECT (k.spec #>> '{delivery,rate_per_s}')::float8 FROM campaign k WHERE k.id = c.campaign) AS rate_per_s;
 
 -- name: left_behind
 -- Places up to the cursor of chunks that a sender left behind, without an outcome: they may have been sent.
@@ -79,22 +79,23 @@ WITH given AS (
         :attempts::smallint[], :ambiguous::boolean[], :first_ms::bigint[])
         AS g (day, chunk, seq, at_ms, attempts, ambiguous, first_ms)
 ), placed AS (
-    SELECT g.*, c.channel, c.lane,
+    SELECT g.*, c.channel, c.lane, c.campaign,
         (row_number() OVER w - 1) / 1000 AS part, (row_number() OVER w - 1) % 1000 + 1 AS place
     FROM given g JOIN chunk c ON c.id = g.chunk
-    WINDOW w AS (PARTITION BY g.day, c.channel, c.lane, g.slot ORDER BY g.chunk, g.seq)
+    WINDOW w AS (PARTITION BY g.day, c.channel, c.lane, c.campaign, g.slot ORDER BY g.chunk, g.seq)
 ), sized AS (
-    SELECT day, channel, lane, slot, part, count(*) AS size, nextval('chunk_id_seq') AS becomes
-    FROM placed GROUP BY day, channel, lane, slot, part
+    SELECT day, channel, lane, campaign, slot, part, count(*) AS size, nextval('chunk_id_seq') AS becomes
+    FROM placed GROUP BY day, channel, lane, campaign, slot, part
 ), chunks AS (
-    INSERT INTO chunk (id, day, channel, lane, size, due_at) OVERRIDING SYSTEM VALUE
-    SELECT becomes, day, channel, lane, size, to_timestamp(slot * 0.25) FROM sized
+    INSERT INTO chunk (id, day, channel, lane, campaign, size, due_at) OVERRIDING SYSTEM VALUE
+    SELECT becomes, day, channel, lane, campaign, size, to_timestamp(slot * 0.25) FROM sized
 )
 INSERT INTO message (day, chunk, seq, id, decision, customer, campaign, occasion, channel, title, body, data, expires_at,
                      attempts, ambiguous, first_tried_at)
 SELECT m.day, s.becomes, p.place, m.id, m.decision, m.customer, m.campaign, m.occasion, m.channel, m.title, m.body, m.data,
        m.expires_at, p.attempts, p.ambiguous, to_timestamp(nullif(p.first_ms, 0) / 1000.0)
-FROM placed p JOIN sized s USING (day, channel, lane, slot, part)
+FROM placed p JOIN sized s ON (s.day, s.channel, s.lane, s.slot, s.part) = (p.day, p.channel, p.lane, p.slot, p.part)
+    AND s.campaign IS NOT DISTINCT FROM p.campaign
 JOIN message m ON m.day = p.day AND m.chunk = p.chunk AND m.seq = p.seq;
 
 -- name: finish_chunks!
