@@ -111,6 +111,14 @@ ENTRIES = (
         ("log_level",),
     ),
     Entry(
+        "dead-letters",
+        "list and replay messages that failed",
+        "A dead letter is a push that failed for good, or of which nobody knows whether it was shown. Those whose "
+        "offer still runs and whose coupon was not taken back can be sent again; what may have been shown keeps its display tag.",
+        "candlemaker dead-letters replay --reason '403 PERMISSION_DENIED' --hours 2",
+        _SERVERS,
+    ),
+    Entry(
         "keys",
         "create, list and revoke API keys",
         "A key is shown once, when it is created; the database holds its hash.",
@@ -152,6 +160,10 @@ def _add_arguments(name: str, page: argparse.ArgumentParser) -> None:
         from engine.standin.run import add_arguments as add_more  # noqa: PLC0415 - as above
 
         add_more(page)
+    elif name == "dead-letters":
+        from engine.cli.deadletters import add_arguments as add_verbs  # noqa: PLC0415 - loads asyncpg
+
+        add_verbs(page)
     elif name == "keys":
         _add_key_arguments(page)
 

@@ -230,3 +230,59 @@ FROM (SELECT p FROM partition ORDER BY p) partitions;
 -- name: ensure_days$
 -- Partitions of today and the two days after.
 SELECT outbox_days(candlemaker_now()::date, candlemaker_now()::date + 2);
+
+-- name: queue_transactional!
+-- One push that a person waits for.
+WITH made AS (
+    INSERT INTO chunk (day, channel, lane, size, due_at)
+    VALUES (candlemaker_now()::date, 'fcm', 'transactional', 1, candlemaker_now()) RETURNING id, day
+)
+INSERT INTO message (day, chunk, seq, id, customer, channel, title, body, data, expires_at)
+SELECT day, id, 1, :id, :customer, 'fcm', :title, :body, :data::jsonb, candlemaker_now() + :valid_for_s * interval '1 second'
+FROM made;
+
+-- name: dead_letters
+-- Messages that ended without being shown for sure, newest first: why, and whether they can be sent again. `replayable`: the
+-- offer runs, and the coupon was not taken back.
+SELECT o.at, m.id, o.state, o.reason, o.attempts, m.customer, m.campaign, m.channel,
+    m.expires_at > candlemaker_now() AND (m.decision IS NULL OR u.state = 'issued') AS replayable
+FROM outcome o
+JOIN message m ON m.day = o.day AND m.chunk = o.chunk AND m.seq = o.seq
+LEFT JOIN coupon u ON u.decision = m.decision
+WHERE o.state IN ('failed', 'unknown') AND m.channel = 'fcm'
+    AND o.day >= (candlemaker_now() - :hours * interval '1 hour')::date AND o.at >= candlemaker_now() - :hours * interval '1 hour'
+    AND (:reason::text IS NULL OR o.reason = :reason::text)
+    AND (:campaign::bigint IS NULL OR m.campaign = :campaign::bigint)
+ORDER BY o.at DESC, m.id LIMIT :most;
+
+-- name: replay
+-- Put dead letters into the outbox again, under their own ids and with all attempts before them; what may have been shown
+-- stays so. Those whose offer is over or whose coupon was taken back are left, and so is what waits again already.
+WITH given AS (
+    SELECT m.*, o.state, row_number() OVER (PARTITION BY m.day, m.decision IS NULL ORDER BY m.id) AS n
+    FROM message m
+    JOIN outcome o ON o.day = m.day AND o.chunk = m.chunk AND o.seq = m.seq
+    LEFT JOIN coupon u ON u.decision = m.decision
+    WHERE m.id = ANY (:ids::uuid[]) AND o.state IN ('failed', 'unknown') AND m.channel = 'fcm'
+        AND m.expires_at > candlemaker_now() AND (m.decision IS NULL OR u.state = 'issued')
+        AND o.day >= (candlemaker_now() - interval '90 days')::date
+), marked AS (
+    -- The former end becomes one more attempt that is tried again.
+    UPDATE outcome o SET state = 'requeued', reason = 'replayed: ' || o.reason
+    FROM given g WHERE o.day = g.day AND o.chunk = g.chunk AND o.seq = g.seq AND o.state = g.state
+    RETURNING g.id
+), live AS (
+    SELECT g.*, (g.n - 1) / 1000 AS part, (g.n - 1) % 1000 + 1 AS place FROM given g JOIN marked USING (id)
+), sized AS (
+    SELECT day, decision IS NULL AS plain, part, max(place) AS size, nextval('chunk_id_seq') AS becomes
+    FROM live GROUP BY day, decision IS NULL, part
+), chunks AS (
+    INSERT INTO chunk (id, day, channel, lane, size, due_at) OVERRIDING SYSTEM VALUE
+    SELECT becomes, day, 'fcm', CASE WHEN plain THEN 'transactional' ELSE 'triggered' END, size, candlemaker_now() FROM sized
+)
+INSERT INTO message (day, chunk, seq, id, decision, customer, campaign, occasion, channel, title, body, data, expires_at,
+                     attempts, ambiguous)
+SELECT l.day, s.becomes, l.place, l.id, l.decision, l.customer, l.campaign, l.occasion, l.channel, l.title, l.body, l.data,
+       l.expires_at, 0, l.ambiguous OR l.state = 'unknown'
+FROM live l JOIN sized s ON s.day = l.day AND s.part = l.part AND s.plain = (l.decision IS NULL)
+RETURNING id;
