@@ -20,7 +20,7 @@ WHERE name IN ('ping.duplicate', 'ping.late', 'ping.invalid', 'ping.no_consent')
 _DECISIONS = """SELECT id, (extract(epoch FROM event_at) * 1000)::float8 AS event_ms,
     (extract(epoch FROM decided_at) * 1000)::float8 AS decided_ms
 FROM decision WHERE ($1::bigint IS NULL OR campaign = $1) AND event_at >= to_timestamp($2 / 1000.0::float8)"""
-_OPEN = "SELECT count(*) FROM message WHERE state IN ('queued', 'leased')"
+_OPEN = "SELECT count(*) FROM message_state WHERE state IN ('queued', 'leased')"
 
 _arrival = msgspec.json.Decoder(Arrival).decode
 

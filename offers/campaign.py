@@ -22,7 +22,8 @@ MOST_MINOR = 1_000_000_000_000
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-Trigger = Literal["enter", "dwell", "search"]
+Trigger = Literal["enter", "dwell", "search", "start"]
+"""`start`: when it becomes live, to everybody in its audience, wherever they are."""
 
 Code = Annotated[str, Meta(min_length=1, max_length=128, description="the retailer's own code")]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -103,6 +104,15 @@ class Creative(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     body: Annotated[str, Meta(max_length=400)]
 
 
+class Delivery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a campaign with trigger start is sent out."""
+
+    local_time: StartClock | None = None
+    """The hour on each person's own clock; without one it goes out at once. Whoever has no zone is left out."""
+    rate_per_s: Annotated[float, Meta(gt=0, le=100_000)] | None = None
+    """Pushes a second at most, over all senders."""
+
+
 class SearchTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Searches a search campaign answers: for its own products, or for any brand or category named."""
 
@@ -146,6 +156,7 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     creative: Creative
     search: SearchTerms | None = None
     own_codes: Annotated[bool, Meta(description="gives the codes uploaded for it in place of ours")] = False
+    delivery: Delivery = Delivery()
 
     @property
     def everywhere(self) -> bool:

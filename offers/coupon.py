@@ -6,6 +6,7 @@ be read from a dump. 80 bits make guessing hopeless within any life of a coupon.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from uuid import UUID
@@ -15,6 +16,7 @@ from offers.errors import InvalidCode
 
 # Crockford's base 32: no I, L, O, U, so that nothing is misread and no word appears. https://www.crockford.com/base32.html
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode("ascii"))
 MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 CODE_BYTES = 10
 CODE_LETTERS = 16
@@ -24,9 +26,7 @@ MOST_TYPED = 64
 def code(key: bytes, coupon_id: UUID) -> str:
     """XXXX-XXXX-XXXX-XXXX: the first 80 bits of HMAC-SHA256(key, id), in Crockford's base 32."""
     digest = hmac.digest(key, coupon_id.bytes, "sha256")
-    number = int.from_bytes(digest[:CODE_BYTES], "big")
-    letters = "".join(ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
-    return _grouped(letters)
+    return _grouped(base64.b32encode(digest[:CODE_BYTES]).translate(_FROM_RFC_4648).decode("ascii"))
 
 
 def normalise(text: str) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from offers.campaign import Bought, Campaign, Offer, SearchTerms
+from offers.campaign import Bought, Campaign, Delivery, Offer, SearchTerms
 from offers.catalogue import fold
 from offers.errors import InvalidHours
 from offers.grounds import why_not_drawn
@@ -166,6 +166,16 @@ def _trigger(campaign: Campaign) -> Found:
         yield "search", "missing", "A search campaign names the products, brands or categories it answers."
     if campaign.trigger != "search" and campaign.search is not None:
         yield "search", "not_applicable", f"A campaign triggered by {campaign.trigger} does not answer searches."
+    if campaign.trigger == "start" and campaign.areas:
+        yield "areas", "not_applicable", "A campaign triggered by start goes to its audience wherever they are."
+    if campaign.trigger == "start" and campaign.schedule.weekly:
+        yield (
+            "schedule.weekly",
+            "not_applicable",
+            "A campaign triggered by start goes out once: give delivery.local_time.",
+        )
+    if campaign.trigger != "start" and campaign.delivery != Delivery():
+        yield "delivery", "not_applicable", f"A campaign triggered by {campaign.trigger} is sent when it is triggered."
 
 
 def _dates(campaign: Campaign, now_ms: int) -> Found:

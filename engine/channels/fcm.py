@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from time import monotonic
 
 import structlog
 
 from engine.channels import fcm_answer
 from engine.channels.fcm_bearer import Bearer, CredentialsRefused, IssuerAway
-from engine.channels.fcm_payload import PayloadFault, parts, ttl_s
+from engine.channels.fcm_payload import PayloadFault, ttl_s
+from engine.channels.fcm_template import Templates
 from engine.channels.fcm_vendor import Vendor
-from engine.channels.fcm_wire import HttpWire, Reply, Unanswered, Unsent, Wire
+from engine.channels.fcm_wire import HttpWire, Reply, Unanswered, Unsent, Way, Wire
 from engine.channels.push import Outcome, Push, Verdict
 from engine.errors import CandlemakerError
 from engine.settings import Settings
@@ -31,9 +33,9 @@ class _Expired(CandlemakerError):
 class _Since:
     """The caller's "now", carried on while we wait for tokens and answers: TTLs count from the very send."""
 
-    def __init__(self, now_ms: int) -> None:
+    def __init__(self, now_ms: int, started_s: float) -> None:
         self._now_ms = now_ms
-        self._started_s = monotonic()
+        self._started_s = started_s
 
     def now_ms(self) -> int:
         return self._now_ms + int((monotonic() - self._started_s) * 1000)
@@ -46,56 +48,45 @@ class FcmChannel:
         self._vendor = vendor
         self._wire = wire
         self._bearer = Bearer(vendor.grant)
+        self._templates = Templates(vendor.message)
 
     @classmethod
     def open(cls, settings: Settings) -> FcmChannel:
         """The channel that *settings* name; raises `SettingError` when the service account is unusable."""
         vendor = Vendor(settings.fcm_service_account, settings.fcm_base_url)
-        return cls(vendor, HttpWire.to(settings.fcm_base_url))
+        return cls(vendor, HttpWire(Way(settings.fcm_base_url, ca=settings.fcm_ca)))
 
     async def send(self, push: Push, now_ms: int) -> Outcome:
         """See `Channel`. At most one arrival at FCM, or two when the first was answered 401."""
         if not push.registration:
             return Outcome(Verdict.DEAD_REGISTRATION, detail="empty registration")
-        at = _Since(now_ms)
-        outcome = await self._send(push, at)
-        log.debug(
-            "fcm_answered",
-            message=str(push.message_id),
-            verdict=outcome.verdict.value,
-            detail=outcome.detail,
-            took_ms=at.now_ms() - now_ms,
-        )
-        return outcome
+        bearer, started_s = self._bearer.ready(now_ms), monotonic()
+        try:
+            reply = await self._post(push, now_ms, bearer) if bearer else None
+            if reply is None or (reply.status == 401 and fcm_answer.is_stale_bearer(reply.status, reply.body)):
+                reply = await self._renewed(push, _Since(now_ms, started_s), stale=bearer)
+        except CandlemakerError as error:
+            return _without_reply(error)
+        return fcm_answer.classify(reply.status, reply.headers, reply.body, now_ms)
+
+    def widen(self, connections: int) -> None:
+        """Spread what is sent over this many connections."""
+        self._wire.widen(connections)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._wire.close()
         self._vendor.close()
 
-    async def _send(self, push: Push, at: _Since) -> Outcome:
-        try:
-            reply = await self._twice_if_stale(push, at)
-        except (Unsent, Unanswered) as lost:
-            return _without_reply(lost)
-        except _Expired as expired:
-            return Outcome(Verdict.EXPIRED, detail=str(expired))
-        except PayloadFault as fault:
-            return Outcome(Verdict.PAYLOAD_FAULT, detail=str(fault))
-        except CredentialsRefused as refused:
-            return Outcome(Verdict.LANE_STOP, detail=f"credentials: {refused}")
-        except IssuerAway:
-            return Outcome(Verdict.LANE_PAUSE, retry_after_s=ISSUER_WAIT_S, detail="no access token")
-        return fcm_answer.classify(reply.status, reply.headers, reply.body, at.now_ms())
-
-    async def _twice_if_stale(self, push: Push, at: _Since) -> Reply:
-        """Post; on a 401 that a fresh token may cure, renew it and post once more."""
-        bearer = await self._bearer_for(push, at, stale="")
-        reply = await self._post(push, at, bearer)
-        if not fcm_answer.is_stale_bearer(reply.status, reply.body):
-            return reply
+    async def _renewed(self, push: Push, at: _Since, stale: str) -> Reply:
+        """Post with a token that is not at hand; one that FCM calls stale is renewed, and it is posted once more."""
+        if not stale:
+            stale = await self._bearer_for(push, at, stale="")
+            reply = await self._post(push, at.now_ms(), stale)
+            if not fcm_answer.is_stale_bearer(reply.status, reply.body):
+                return reply
         log.warning("fcm_token_refused")
-        return await self._post(push, at, await self._bearer_for(push, at, stale=bearer))
+        return await self._post(push, at.now_ms(), await self._bearer_for(push, at, stale))
 
     async def _bearer_for(self, push: Push, at: _Since, stale: str) -> str:
         """An access token other than *stale*; waiting for it ends when the offer does."""
@@ -105,15 +96,27 @@ class FcmChannel:
         except TimeoutError:
             raise _Expired("while waiting for an access token") from None
 
-    async def _post(self, push: Push, at: _Since, bearer: str) -> Reply:
-        life_s = ttl_s(push.expires_ms, at.now_ms())
+    def _post(self, push: Push, now_ms: int, bearer: str) -> Awaitable[Reply]:
+        """What is awaited writes at once."""
+        life_s = ttl_s(push.expires_ms, now_ms)
         if life_s is None:
             raise _Expired("before sending")
-        return await self._wire.post(self._vendor.send_url, bearer, self._vendor.message(parts(push, life_s)))
+        return self._wire.post(self._vendor.send_url, bearer, self._templates.message(push, life_s))
 
 
-def _without_reply(lost: Unsent | Unanswered) -> Outcome:
-    if isinstance(lost, Unanswered):
-        return Outcome(Verdict.UNKNOWN, detail=str(lost))
-    wait_s = None if lost.refused_stream else CONNECT_WAIT_S
-    return Outcome(Verdict.UNPROCESSED, retry_after_s=wait_s, detail=str(lost))
+def _without_reply(error: CandlemakerError) -> Outcome:
+    """What it means that no answer came; raises what is none of the channel's errors."""
+    match error:
+        case Unanswered():
+            return Outcome(Verdict.UNKNOWN, detail=str(error))
+        case Unsent(refused_stream=refused):
+            return Outcome(Verdict.UNPROCESSED, retry_after_s=None if refused else CONNECT_WAIT_S, detail=str(error))
+        case _Expired():
+            return Outcome(Verdict.EXPIRED, detail=str(error))
+        case PayloadFault():
+            return Outcome(Verdict.PAYLOAD_FAULT, detail=str(error))
+        case CredentialsRefused():
+            return Outcome(Verdict.LANE_STOP, detail=f"credentials: {error}")
+        case IssuerAway():
+            return Outcome(Verdict.LANE_PAUSE, retry_after_s=ISSUER_WAIT_S, detail="no access token")
+    raise error

@@ -53,7 +53,7 @@ class _Body(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answer:
     """One answer, taken apart. Anything that is not Google's JSON reads as an answer without details."""
 

@@ -48,6 +48,10 @@ class Bearer:
         self._failure: CandlemakerError | None = None
         self._failure_end_ms = 0
 
+    def ready(self, now_ms: int) -> str:
+        """The token at hand if it needs neither waiting nor renewing, else ""."""
+        return self._token if now_ms < self._renew_ms else ""
+
     async def other_than(self, stale: str, now_ms: int) -> str:
         """The token to use at *now_ms*, but not *stale*, which FCM refused (empty: none was).
 

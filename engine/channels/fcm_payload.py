@@ -7,6 +7,7 @@ keys a device.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ MOST_TTL_S = 2_419_200
 """Four weeks, FCM's longest storage."""
 MESSAGE_KEY = "candlemaker_message"
 """Data key under which the app finds the message id, for its delivery receipt and for dropping doubles."""
+_MESSAGE_BYTES = len(MESSAGE_KEY) + 36
 
 
 class PayloadFault(CandlemakerError):
@@ -53,8 +55,8 @@ def parts(push: Push, life_s: int) -> Parts:
 
     Raises `PayloadFault` for data that FCM refuses: not strings, reserved keys, more than 4,096 bytes.
     """
+    check(push)
     data = {**push.data, MESSAGE_KEY: str(push.message_id)}
-    _check(data, push)
     tag = str(push.decision_id)
     platforms: dict[str, dict[str, Any]] = {
         "android": {"ttl": f"{life_s}s", "priority": "HIGH", "notification": {"tag": tag}},
@@ -65,15 +67,28 @@ def parts(push: Push, life_s: int) -> Parts:
     return Parts(push.kind, push.registration, push.title, push.body, data, platforms)
 
 
-def _check(data: dict[str, str], push: Push) -> None:
-    if not all(isinstance(text, str) for pair in data.items() for text in pair):
+def check(push: Push) -> None:
+    """Raise `PayloadFault` for data that FCM refuses, before anything is built of it."""
+    if not all(isinstance(text, str) for pair in push.data.items() for text in pair):
         raise PayloadFault("data holds something other than strings")
-    if any(_reserved(key) for key in data):
-        raise PayloadFault("data uses a key that FCM reserves")
-    size = sum(len(text.encode()) for pair in data.items() for text in pair)
-    size += len(push.title.encode()) + len(push.body.encode())
-    if size > MOST_DATA_BYTES:
-        raise PayloadFault(f"payload of {size} bytes, {MOST_DATA_BYTES} allowed")
+    left = room(push.title, push.body, push.data) - sum(map(_bytes, push.data.values()))
+    if left < 0:
+        raise PayloadFault(f"payload of {MOST_DATA_BYTES - left} bytes, {MOST_DATA_BYTES} allowed")
+
+
+def room(title: str, body: str, names: Iterable[str]) -> int:
+    """Bytes left for the data's values beside the texts, the data's *names* and our own; raises `PayloadFault` for a
+    name that FCM keeps for itself."""
+    size = _MESSAGE_BYTES + _bytes(title) + _bytes(body)
+    for name in names:
+        if _reserved(name):
+            raise PayloadFault("data uses a key that FCM reserves")
+        size += _bytes(name)
+    return MOST_DATA_BYTES - size
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _reserved(key: str) -> bool:

@@ -16,7 +16,7 @@ from engine.telemetry import configure
 
 def run(settings: Settings, args: argparse.Namespace) -> int:
     """Run the command of *args*; returns the exit status."""
-    if args.command not in {"demo", "doctor", "keys", "migrate", "upload"}:
+    if args.command not in {"dead-letters", "demo", "doctor", "keys", "migrate", "upload"}:
         configure(settings, args.command)
     return _COMMANDS[args.command](settings, args)
 
@@ -79,6 +79,12 @@ def _upload(settings: Settings, args: argparse.Namespace) -> int:
     return upload(settings, args)
 
 
+def _dead_letters(settings: Settings, args: argparse.Namespace) -> int:
+    from engine.cli.deadletters import dead_letters
+
+    return asyncio.run(dead_letters(settings, args))
+
+
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:
     from engine.doctor import doctor
 
@@ -113,4 +119,5 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "fcm-stand-in": _stand_in,
     "keys": _keys,
     "upload": _upload,
+    "dead-letters": _dead_letters,
 }

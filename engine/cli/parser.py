@@ -65,7 +65,19 @@ ENTRIES = (
         "run one sender alone",
         "Leases messages, checks consent, expiry and stop again, and sends. Start as many as you like.",
         "CANDLEMAKER_FCM_SERVICE_ACCOUNT=account.json candlemaker sender",
-        (*_SERVERS, "fcm_service_account", "fcm_base_url", "lease_s", *_LOGS),
+        (
+            *_SERVERS,
+            "secrets",
+            "fcm_service_account",
+            "fcm_base_url",
+            "fcm_ca",
+            "fcm_quota_per_s",
+            "fcm_quota_share",
+            "fcm_ramp_s",
+            "fcm_quarter_guard_s",
+            "lease_s",
+            *_LOGS,
+        ),
     ),
     Entry(
         "loader",
@@ -115,6 +127,14 @@ ENTRIES = (
         ("data", "host", "port"),
     ),
     Entry(
+        "dead-letters",
+        "list and replay messages that failed",
+        "A dead letter is a push that failed for good, or of which nobody knows whether it was shown. Those whose "
+        "offer still runs and whose coupon was not taken back can be sent again; what may have been shown keeps its display tag.",
+        "candlemaker dead-letters replay --reason '403 PERMISSION_DENIED' --hours 2",
+        _SERVERS,
+    ),
+    Entry(
         "keys",
         "create, list, rotate and revoke API keys",
         "A key is shown once, when it is created; the database holds its hash.",
@@ -160,6 +180,10 @@ def _add_arguments(name: str, page: argparse.ArgumentParser) -> None:
         from engine.cli.upload import add_arguments as add_upload  # noqa: PLC0415 - as above
 
         add_upload(page)
+    elif name == "dead-letters":
+        from engine.cli.deadletters import add_arguments as add_verbs  # noqa: PLC0415 - loads asyncpg
+
+        add_verbs(page)
     elif name == "keys":
         _add_key_arguments(page)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +15,8 @@ from engine.http.paging import after, next_link
 from engine.http.problems import Fault, Problem
 from engine.http.references import codes_of
 from engine.http.wire import Code, Instant, Number, to_ms
+from engine.log.keys import CAMPAIGN_STARTED, OUTBOX_CHANNEL
+from engine.log.valkey import RedisError
 from engine.postgres import queries
 from offers.campaign import Campaign
 from offers.catalogue import fold
@@ -184,6 +188,7 @@ async def activate(call: Call) -> StoredCampaign:
     if to_ms(row["ends_at"]) <= call.now_ms:
         raise Problem("campaign_state", "the campaign's end has passed")
     ahead = to_ms(row["starts_at"]) > call.now_ms and row["state"] == "draft"
+    call.after_commit.append(_wake_senders(call))
     return await _move(call, row, "schedule" if ahead else "activate")
 
 
@@ -203,6 +208,16 @@ async def stop(call: Call) -> StoredCampaign:
     answer = await _move(call, row, "stop")
     await queries.campaigns.append_stops(call.connection, payload={"campaign": row["id"]})  # facts come last
     return answer
+
+
+def _wake_senders(call: Call) -> Callable[[], Awaitable[None]]:
+    """A start campaign goes out at once; a wake-up that is lost costs seconds."""
+
+    async def wake() -> None:
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await call.services.valkey.publish(OUTBOX_CHANNEL, CAMPAIGN_STARTED)
+
+    return wake
 
 
 async def _move(call: Call, row: Any, verb: Verb) -> StoredCampaign:

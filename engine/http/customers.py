@@ -18,12 +18,22 @@ from engine.http.problems import Fault, Problem
 from engine.http.wire import ZONES, Code, Zone
 from engine.log.keys import PARTITIONS, partition_of
 from engine.postgres import queries
+from offers.campaign import StartClock
+
+
+class QuietHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When no offer is pushed, on the customer's own wall clock; the end may be on the next day."""
+
+    start: StartClock
+    end: StartClock
 
 
 class CustomerChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an app says of a customer; without a zone no push is sent in what may be the night."""
+    """What an app says of a customer. Quiet hours that are not named stay, null takes them away; with quiet hours and
+    without a zone no offer is pushed at all, for it may be night there."""
 
     zone: Zone | None = None
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class NamedDevice(NewDevice, frozen=True, kw_only=True):
@@ -62,6 +72,7 @@ class Customer(msgspec.Struct, frozen=True):
     consents: dict[str, bool]
     created_at: datetime.datetime
     devices: list[DeviceRow]
+    quiet_hours: QuietHours | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -79,8 +90,33 @@ async def put(call: Call, body: CustomerChange) -> Reply | Customer:
     _require_zones([body.zone], rows=False)
     one = call.params["customer"]
     created = await register(call.connection, {one: body.zone})
+    if body.quiet_hours is not msgspec.UNSET:
+        await _keep_quiet(call, one, body.quiet_hours)
     customer = await get(call)
     return Reply(201, msgspec.json.encode(customer)) if created else customer
+
+
+async def _keep_quiet(call: Call, one: str, hours: QuietHours | None) -> None:
+    if hours is not None and hours.start == hours.end:
+        raise Problem("invalid", errors=[Fault("value", "they begin and end at the same minute", "quiet_hours")])
+    await queries.customers.set_quiet_hours(
+        call.connection,
+        id=one,
+        first=_minute(hours.start) if hours else None,
+        end=_minute(hours.end) if hours else None,
+    )
+
+
+def _minute(clock: str) -> int:
+    """Minutes after midnight."""
+    return int(clock[:2]) * 60 + int(clock[3:])
+
+
+def _quiet(row: Any) -> QuietHours | None:
+    if row["quiet_from"] is None:
+        return None
+    first, end = divmod(row["quiet_from"], 60), divmod(row["quiet_until"], 60)
+    return QuietHours("{:02}:{:02}".format(*first), "{:02}:{:02}".format(*end))
 
 
 async def get(call: Call) -> Customer:
@@ -91,7 +127,7 @@ async def get(call: Call) -> Customer:
     shown = [
         DeviceRow(**dict(d)) async for d in queries.customers.list_devices(call.connection, customer=row["number"])
     ]
-    return Customer(row["id"], row["zone"], to_purposes(row["consents"]), row["created_at"], shown)
+    return Customer(row["id"], row["zone"], to_purposes(row["consents"]), row["created_at"], shown, _quiet(row))
 
 
 async def token(call: Call) -> Token:

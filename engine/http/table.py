@@ -11,6 +11,7 @@ from engine.http import (
     devices,
     health,
     inbox,
+    messages,
     pings,
     products,
     purchases,
@@ -74,6 +75,11 @@ ROUTES: tuple[Route, ...] = (
         method="PUT", path="/v1/customers/{customer:code}/consents", scopes=_APP, handler=consents.put,
         request=consents.Consents, answer=consents.StoredConsents, effect=True, reserve=True,
         summary="Give or revoke consent by purpose",
+    ),
+    Route(
+        method="POST", path="/v1/customers/{customer:code}/messages", scopes=_APP, handler=messages.post, status=202,
+        request=messages.NewMessage, answer=messages.QueuedMessage, effect=True,
+        summary="Push a transactional message to a customer, before all offers",
     ),
     Route(
         method="POST", path="/v1/customers/{customer:code}/token", scopes=_APP, handler=customers.token, status=201,

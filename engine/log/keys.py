@@ -62,8 +62,15 @@ def head_key(p: int) -> str:
     return f"checkpointhead:{{{p}}}"
 
 
+def pace_key(project: str, campaign: int = 0) -> str:
+    """Hash of the pace that all senders of a Firebase project share, or of one campaign's within it."""
+    return f"pace:{{{project}}}:{campaign}" if campaign else f"pace:{{{project}}}"
+
+
 OUTBOX_CHANNEL = "outbox"
 """Published after a commit with messages: senders look."""
+CAMPAIGN_STARTED = b"start"
+"""Published there when a campaign was activated: it may have an audience to walk through."""
 INBOX_CHANNEL = "inbox"
 """Published with a customer's number: that customer's stream looks."""
 DIRECTORY_CHANNEL = "directory"

@@ -52,8 +52,9 @@ def _purchase(state: State, _: StepResult, payload: dict[str, Any]) -> None:
 def _outcome(state: State, result: StepResult, payload: dict[str, Any]) -> None:
     """No message of the decision went out: its cap and its budget go back."""
     row, campaign = _row(state, payload), int(payload["campaign"])
-    state.caps.give_back(row, campaign, int(payload["logged_ms"]))
-    state.blocks.refund(campaign)
+    if not payload.get("walked"):  # a start campaign's, whose caps and blocks are not ours
+        state.caps.give_back(row, campaign, int(payload["logged_ms"]))
+        state.blocks.refund(campaign)
     result.refunds.append((UUID(payload["decision"]), campaign))
     result.tally[campaign, "refund"] += 1
 

@@ -16,7 +16,8 @@ async def clean(pool: asyncpg.Pool, snapshots: Path) -> None:
     async with pool.acquire() as connection, connection.transaction():
         if not await queries.retention.only_one_cleans(connection):
             return
-        for table in ("facts", "idempotency_keys", "inbox", "messages", "purchases", "uploads", "tallies"):
+        tables = ("facts", "idempotency_keys", "inbox", "messages", "devices", "purchases", "uploads", "tallies")
+        for table in tables:
             await getattr(queries.retention, table)(connection)
         forgotten = [row["manifest"] async for row in queries.snapshots.forget_old(connection)]
         kept = {name async for row in queries.snapshots.manifests(connection) for name in row["manifest"].values()}

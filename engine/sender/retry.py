@@ -22,6 +22,35 @@ LANE_STOP_WAIT_S = 60.0
 others.
 """
 
+RETRY_SHARE = 0.1
+"""Retries for each first attempt, while something fails."""
+HEALTHY = 0.01
+"""Share of failures below which retries are not counted: they only help then."""
+SAVED = 100.0
+"""Retries that may be saved up."""
+NO_BUDGET_S = 10.0
+"""A retry that the budget holds back looks again after this, times the jitter; it is charged no attempt."""
+
+
+class RetryBudget:
+    """Keeps retries from becoming the storm: one for ten first attempts while answers fail. Mutable, one writer."""
+
+    def __init__(self) -> None:
+        self._saved = SAVED / 10
+
+    def first(self) -> None:
+        """A message was tried for the first time."""
+        self._saved = min(SAVED, self._saved + RETRY_SHARE)
+
+    def allows(self, failing: float) -> bool:
+        """Whether one retry may go now that this share of answers fails; takes it from what was saved."""
+        if failing < HEALTHY:
+            return True
+        if self._saved < 1:
+            return False
+        self._saved -= 1
+        return True
+
 
 class Status(StrEnum):
     """How a message ends. A decision ends as exactly one of these."""
@@ -64,11 +93,11 @@ _FINAL = {
     Verdict.DEAD_REGISTRATION: Status.FAILED,
     Verdict.REMOVED: Status.FAILED,
     Verdict.PAYLOAD_FAULT: Status.FAILED,
-    Verdict.SUBLANE_STOP: Status.FAILED,
     Verdict.EXPIRED: Status.EXPIRED,
 }
 _CHARGED = {Verdict.DEVICE_BACKOFF, Verdict.RETRY, Verdict.UNKNOWN}
-"""The others come back for reasons that are not the message's: no quota, no lane, no connection."""
+"""The others come back for reasons that are not the message's: no quota, no lane, no connection, or a platform that is
+closed: the next claim looks for a device on another one."""
 
 
 def next_step(attempt: Attempt, outcome: Outcome, now_ms: int, expires_ms: int, jitter: float) -> Again | Settle:

@@ -1,8 +1,9 @@
-"""The sender's process: woken by the outbox channel, it drains every lane; drains on SIGTERM."""
+"""The sender's process: woken by the outbox channel, it empties every lane; drains on SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -15,21 +16,31 @@ from redis.asyncio import Redis
 from engine import runtime, telemetry
 from engine.channels.fcm import FcmChannel
 from engine.clock import Clock
+from engine.embedded.secrets import load_secrets
 from engine.errors import ServerError
-from engine.log.keys import INBOX_CHANNEL, OUTBOX_CHANNEL
+from engine.log.keys import CAMPAIGN_STARTED, INBOX_CHANNEL, OUTBOX_CHANNEL
 from engine.log.valkey import RedisError, connect
 from engine.postgres.pool import ENGINE, LOST, open_pool
 from engine.sender.claim import refusal
-from engine.sender.lane import GATHER_S, Lane
 from engine.sender.outbox import Outbox
+from engine.sender.pacer import Pacer
+from engine.sender.pushes import Pushes
+from engine.sender.walk import Walks
+from engine.sender.walker import Walker
 from engine.settings import Settings
 
 log = structlog.get_logger()
 
-POLL_S = 0.5
-"""Retries come due without a wake-up, and Valkey may lose one: look this often anyway."""
+LOOK_S = 5.0
+"""A wake-up may be lost with whoever should have sent it: look this often anyway."""
+DEAF_S = 0.5
+"""The same while Valkey is away and no wake-up can come."""
+SHORTEST_S = 0.05
+"""What comes due at about the same time is looked for once."""
+WALKERS = 2
+"""Parts of start campaigns issued at a time."""
 DRAIN_S = 20.0
-INAPP_PAGE = 500
+INAPP_CHUNKS = 20
 INAPP_GATHER_S = 0.02
 """What a stream shows need not leave the moment it is due: the rows of many decisions share a transaction."""
 
@@ -48,7 +59,7 @@ async def _run(settings: Settings) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     # A queue is read by its index: what is due is a handful, whatever statistics say of the table.
-    pool = await open_pool(settings, ENGINE, min_size=2, max_size=6, enable_seqscan="off")
+    pool = await open_pool(settings, ENGINE, min_size=4, max_size=10, enable_seqscan="off")
     client = connect(settings.redis_url)
     channel = FcmChannel.open(settings) if settings.fcm_service_account else None
     try:
@@ -61,31 +72,39 @@ async def _run(settings: Settings) -> None:
 
 
 class Sender:
-    """The lanes of one process. Without a Firebase account there is no push lane: push messages wait and expire."""
+    """The channels of one process. Without a Firebase account there is no push channel: pushes wait and expire."""
 
     def __init__(self, pool: asyncpg.Pool, client: Redis, channel: FcmChannel | None, settings: Settings) -> None:
         name = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self._outbox = Outbox(pool, name, settings.lease_s)
         self._client = client
         self._clock = Clock(settings.clock_offset_ms)
-        self._push = Lane(self._outbox, channel, self._clock) if channel is not None else None
-        self._woken = {"inapp": asyncio.Event(), "push": asyncio.Event()}
+        self._walker = Walker(Walks(pool, load_secrets(settings).coupon_key), self._clock, self._tell)
+        self._pushes: Pushes | None = None
+        if channel is not None:
+            self._pushes = Pushes(self._outbox, channel, Pacer(client, settings), self._clock, settings.lease_s)
+        self._inapp_woken = asyncio.Event()
+        self._listening = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until *stop*; then finish what is in flight and record it."""
-        works = [self._forever(self._listen), self._forever(self._inapp), self._forever(self._abandoned)]
-        if self._push is not None:
-            works += [self._forever(self._pull), self._forever(self._record)]
+        """Until *stop*; then finish what is on the wire, record it, and give the rest back."""
+        works: list[Callable[[], Awaitable[None]]] = [
+            self._listen,
+            self._inapp,
+            self._clockwork,
+            *[self._walker.forever] * WALKERS,
+        ]
+        if self._pushes is not None:
+            works += self._pushes.works()
         else:
             log.warning("lane.absent", lane="fcm", why="CANDLEMAKER_FCM_SERVICE_ACCOUNT is not set")
         async with asyncio.TaskGroup() as group:  # what no work expects ends the process, to be started again
-            tasks = [group.create_task(work) for work in works]
+            tasks = [group.create_task(self._forever(work)) for work in works]
             await stop.wait()
             for task in tasks:
                 task.cancel()
-        if self._push is not None:
-            await self._push.land(DRAIN_S)
-            await self._push.record()
+        if self._pushes is not None:
+            await self._pushes.drain(DRAIN_S)
 
     async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
         """Repeat *work*; a server that is away is waited for."""
@@ -101,45 +120,44 @@ class Sender:
         pubsub = self._client.pubsub()
         try:
             await pubsub.subscribe(OUTBOX_CHANNEL)
+            self._listening = True
+            self._wake()  # what was published before we listened
             while True:
-                if await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0):
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=30.0)
+                if message and message["data"] == CAMPAIGN_STARTED:
+                    self._walker.woken.set()
+                elif message:
                     self._wake()
         finally:
+            self._listening = False
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py
 
-    def _wake(self) -> None:
-        for event in self._woken.values():
-            event.set()
+    async def _tell(self) -> None:
+        """Something was issued: for us, and for every other sender."""
+        self._wake()
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            await self._client.publish(OUTBOX_CHANNEL, b"1")
 
-    async def _woken_or_due(self, lane: str) -> None:
-        event = self._woken[lane]
-        try:
-            async with asyncio.timeout(POLL_S):
-                await event.wait()
-        except TimeoutError:
-            pass
-        event.clear()
+    def _wake(self) -> None:
+        self._inapp_woken.set()
+        if self._pushes is not None:
+            self._pushes.wake()
+
+    async def _clockwork(self) -> None:
+        """What no wake-up tells: a chunk that comes due, a lease whose sender died, a day that begins."""
+        await self._outbox.ensure_days()
+        if await self._outbox.release_abandoned():
+            self._wake()
+        due_ms = await self._outbox.next_due_ms()
+        wait_s = LOOK_S if due_ms is None else (due_ms - self._clock.now_ms()) / 1000
+        await asyncio.sleep(min(max(wait_s, SHORTEST_S), LOOK_S if self._listening else DEAF_S))
+        self._wake()
 
     async def _inapp(self) -> None:
-        claimed, customers = await self._outbox.deliver_inapp(INAPP_PAGE, self._clock.now_ms(), refusal)
+        self._inapp_woken.clear()
+        taken, customers = await self._outbox.deliver_inapp(INAPP_CHUNKS, self._clock.now_ms(), refusal)
         for customer in customers:
             await self._client.publish(INBOX_CHANNEL, str(customer))
-        if claimed < INAPP_PAGE:  # else more is due
+        if taken < INAPP_CHUNKS:  # else more is due
             await asyncio.sleep(INAPP_GATHER_S)
-            await self._woken_or_due("inapp")
-
-    async def _pull(self) -> None:
-        assert self._push is not None
-        await self._push.pull()
-        # Either all that is due was claimed, or every slot is taken.
-        await (self._woken_or_due("push") if self._push.free > 0 else asyncio.sleep(GATHER_S))
-
-    async def _record(self) -> None:
-        assert self._push is not None
-        if self._push.unrecorded:
-            await self._push.record()
-        await asyncio.sleep(GATHER_S)
-
-    async def _abandoned(self) -> None:
-        await self._outbox.release_abandoned()
-        await asyncio.sleep(1.0)
+            await self._inapp_woken.wait()

@@ -3,7 +3,7 @@
 SELECT id, number << :shift::integer | consents AS entry FROM customer WHERE id = ANY(:ids::text[]);
 
 -- name: get_customer^
-SELECT number, id, zone, consents, created_at FROM customer WHERE id = :id;
+SELECT number, id, zone, consents, created_at, quiet_from, quiet_until FROM customer WHERE id = :id;
 
 -- name: get_by_number^
 SELECT number, id, zone, consents FROM customer WHERE number = :number;
@@ -24,6 +24,10 @@ FROM (
     ORDER BY c.number FOR UPDATE OF c
 ) given
 WHERE customer.number = given.number;
+
+-- name: set_quiet_hours!
+-- Minutes after midnight on the customer's own clock; NULL: none.
+UPDATE customer SET quiet_from = :first, quiet_until = :end WHERE id = :id;
 
 -- name: lock_counters
 SELECT p, next_row FROM customer_counter WHERE p = ANY(:partitions::smallint[]) ORDER BY p FOR UPDATE;

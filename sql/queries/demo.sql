@@ -11,21 +11,21 @@ SELECT name, sum(n)::bigint AS n FROM tally GROUP BY name ORDER BY name;
 SELECT (SELECT count(*) FROM decision) AS decisions, (SELECT count(*) FROM coupon) AS coupons,
     (SELECT count(*) FROM redemption) AS redemptions,
     (SELECT count(*) FROM receipt WHERE kind = 'shown') AS shown,
-    (SELECT count(*) FROM message WHERE state = 'sent') AS sent,
-    (SELECT count(*) FROM message WHERE state IN ('queued', 'leased')) AS open_messages,
+    (SELECT count(*) FROM message_state WHERE state = 'sent') AS sent,
+    (SELECT count(*) FROM message_state WHERE state IN ('queued', 'leased')) AS open_messages,
     (SELECT count(*) FROM customer) AS customers,
     (SELECT sum(epoch)::bigint FROM partition) AS epochs;
 
 -- name: messages
 -- Messages by channel, state and reason.
-SELECT channel, state, coalesce(reason, '') AS reason, count(*) AS n FROM message GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT channel, state, reason, count(*) AS n FROM message_state GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 
 -- name: decisions
 -- Every decision with its push, if it has one: what the ledger's arrivals are held against.
 SELECT d.id::text, d.customer, d.campaign, d.occasion::text, d.trigger, d.refunded,
     (extract(epoch FROM d.event_at) * 1000)::bigint AS event_ms, (extract(epoch FROM d.logged_at) * 1000)::bigint AS logged_ms,
     (extract(epoch FROM d.decided_at) * 1000)::bigint AS decided_ms, m.state AS push
-FROM decision d LEFT JOIN message m ON m.decision = d.id AND m.channel = 'fcm';
+FROM decision d LEFT JOIN message_state m ON m.decision = d.id AND m.channel = 'fcm';
 
 -- name: registrations
 -- Whose phone is whose.

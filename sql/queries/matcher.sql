@@ -33,14 +33,16 @@ ORDER BY f.p, f.seq;
 SELECT number, consents FROM customer WHERE p = :p;
 
 -- name: load_caps
--- Decisions younger than the longest cap and not given back: the caps' counters.
+-- Decisions younger than the longest cap and not given back: the caps' counters. Those of no log entry are of a start
+-- campaign, which reaches nobody twice.
 SELECT customer AS number, campaign, (extract(epoch FROM logged_at) * 1000)::bigint AS logged_ms
-FROM decision WHERE p = :p AND NOT refunded AND logged_at > candlemaker_now() - interval '400 days'
+FROM decision WHERE p = :p AND position > 0 AND NOT refunded AND logged_at > candlemaker_now() - interval '400 days'
 ORDER BY logged_at;
 
 -- name: load_blocks
--- The partition's unspent and spent budget.
-SELECT campaign, granted, spent FROM budget_block WHERE p = :p;
+-- The partition's unspent and spent budget; start campaigns are not the matcher's.
+SELECT b.campaign, b.granted, b.spent FROM budget_block b JOIN campaign k ON k.id = b.campaign
+WHERE b.p = :p AND k.spec ->> 'trigger' <> 'start';
 
 -- name: load_history
 -- Purchase lines of customers who consent to history, within the longest audience.

@@ -16,10 +16,14 @@ DELETE FROM idempotency WHERE created_at < candlemaker_now()
 -- An offer that is over stays in the inbox for 30 days.
 DELETE FROM inbox WHERE expires_at < candlemaker_now() - interval '30 days';
 
--- name: messages!
--- What became of a message is kept 90 days; its decision and coupon stay.
-DELETE FROM message WHERE settled_at < candlemaker_now() - interval '90 days'
-    AND NOT EXISTS (SELECT FROM inbox WHERE inbox.message = message.id);
+-- name: messages$
+-- What became of a message is kept 90 days, then its day's partition is dropped; its decision and coupon stay.
+SELECT drop_outbox_days(candlemaker_now()::date - 90);
+
+-- name: devices!
+-- A registration in quarantine for a month was not shown by its phone again: it is removed.
+UPDATE device SET state = 'removed', state_at = candlemaker_now()
+WHERE state = 'quarantined' AND state_at < candlemaker_now() - interval '30 days';
 
 -- name: purchases!
 -- Longer than the longest audience (365 days) nobody asks for a purchase.

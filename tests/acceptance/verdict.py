@@ -45,11 +45,12 @@ FORBIDDEN = {
         SELECT u.campaign FROM budget u LEFT JOIN budget_block b USING (campaign)
         GROUP BY u.campaign
         HAVING u.leased <> coalesce(sum(b.granted), 0) + u.first * (16 - count(b.p)) OR u.leased > u.total""",
-    "a message that has not ended": "SELECT id FROM message WHERE state IN ('queued', 'leased') OR settled_at IS NULL",
+    "a message that has not ended": """
+        SELECT id FROM message_state WHERE state IN ('queued', 'leased') OR settled_at IS NULL""",
     "a decision without a message": """
         SELECT id FROM decision d WHERE NOT EXISTS (SELECT FROM message m WHERE m.decision = d.id)""",
     "an inbox that is not what was sent in-app": """
-        SELECT m.id FROM message m LEFT JOIN inbox i ON i.message = m.id
+        SELECT m.id FROM message_state m LEFT JOIN inbox i ON i.message = m.id
         WHERE m.channel = 'inapp' AND (m.state = 'sent') <> (i.message IS NOT NULL)""",
     "a redemption of a coupon that is not redeemed": """
         SELECT k.id FROM coupon k LEFT JOIN redemption r ON r.coupon = k.id
@@ -102,7 +103,7 @@ async def _pushes(world: World, promised: Acknowledged, repeats: bool) -> dict[s
     """The ledger against the outbox: one tag a decision, one phone a tag, nothing sent that was not decided."""
     arrivals = [one for one in world.stand_in.ledger.since(0, {}, 10**9) if one.accepted]
     rows = await world.ask(
-        "SELECT m.decision, m.state, 'registration:' || c.id AS phone FROM message m"
+        "SELECT m.decision, m.state, 'registration:' || c.id AS phone FROM message_state m"
         " JOIN customer c ON c.number = m.customer WHERE m.channel = 'fcm'"
     )
     phones = {row["decision"]: row["phone"] for row in rows}

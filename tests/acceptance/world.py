@@ -190,7 +190,7 @@ class World:
         await self.matched()
 
         async def ended() -> bool:
-            return not await self.one("SELECT count(*) FROM message WHERE state IN ('queued', 'leased')")
+            return not await self.one("SELECT count(*) FROM message_state WHERE state IN ('queued', 'leased')")
 
         await self.until(ended, "every message ends")
         await self.facts_are_in()

@@ -11,11 +11,10 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import msgspec
-from pyreqwest.client import ClientBuilder
 
 from engine.channels.fcm import FcmChannel
 from engine.channels.fcm_vendor import Vendor
-from engine.channels.fcm_wire import HttpWire, bounded
+from engine.channels.fcm_wire import HttpWire, Way
 from engine.channels.push import Outcome, Push
 from engine.clock import Clock
 from engine.settings import Settings
@@ -66,7 +65,7 @@ class Rig:
     def impatient(self, timeout_s: float) -> FcmChannel:
         """A channel whose patience suits a test; the product's own is 10 s at least."""
         vendor = Vendor(self.settings.fcm_service_account, self.settings.fcm_base_url)
-        return FcmChannel(vendor, HttpWire(bounded(ClientBuilder(), timeout_s).no_proxy().build()))
+        return FcmChannel(vendor, HttpWire(Way(self.settings.fcm_base_url, timeout_s)))
 
 
 @cache

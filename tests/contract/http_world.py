@@ -175,13 +175,6 @@ async def put_into_inbox(world: World, customer: str, coupon: UUID) -> str:
     decision = await world.database.fetchval("SELECT decision FROM coupon WHERE id = $1", coupon)
     message, number = uuid4(), await world.number(customer)
     await world.database.execute(
-        """INSERT INTO message (id, decision, customer, campaign, occasion, channel, title, body, not_before,
-               expires_at)
-           SELECT $1, id, customer, campaign, occasion, 'inapp', 'Hello', 'Light', now(), now() + interval '1 hour'
-           FROM decision WHERE id = $2""",
-        message, decision,
-    )  # fmt: skip
-    await world.database.execute(
         """WITH numbered AS (UPDATE customer SET inbox_seq = inbox_seq + 1 WHERE number = $3 RETURNING inbox_seq)
            INSERT INTO inbox (customer, seq, message, decision, title, body, at, expires_at)
            SELECT $3, inbox_seq, $1, $2, 'Hello', 'Light', now(), now() + interval '1 hour' FROM numbered""",

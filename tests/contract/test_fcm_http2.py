@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pyreqwest.client import ClientBuilder
 
 from engine.channels.fcm import FcmChannel
 from engine.channels.fcm_vendor import Vendor
-from engine.channels.fcm_wire import HttpWire, bounded
+from engine.channels.fcm_wire import HttpWire, Way
 from engine.channels.push import Verdict
 from tests.contract.fcm_rig import CLOCK, Rig, push, running
 
@@ -77,8 +76,8 @@ async def _h2_server(mode: str) -> AsyncIterator[tuple[str, list[int]]]:
 )
 async def test_http2_tells_the_unprocessed_from_the_unknown(rig: Rig, mode: str, verdict: Verdict) -> None:
     async with _h2_server(mode) as (address, seen):
-        builder = bounded(ClientBuilder(), 5).no_proxy().http2_prior_knowledge()
-        channel = FcmChannel(Vendor(rig.settings.fcm_service_account, address), HttpWire(builder.build()))
+        wire = HttpWire(Way(address, 5, http2=True))
+        channel = FcmChannel(Vendor(rig.settings.fcm_service_account, address), wire)
         outcome = await channel.send(push("phone-h2"), CLOCK.now_ms())
         await channel.close()
     assert (outcome.verdict, outcome.retry_after_s) == (verdict, None)

@@ -33,6 +33,7 @@ def test_a_good_campaign_has_no_problem() -> None:
     assert found(campaign()) == []
     assert found(campaign(stores=["s1"], trigger="dwell", dwell_s=300)) == []
     assert found(campaign(areas=[drawn("s1"), drawn("s2")])) == []
+    assert found(campaign(trigger="start", delivery={"local_time": "10:00", "rate_per_s": 50})) == []
     assert found(campaign(trigger="search", search=TERMS | {"products": ["p1"]})) == []
     assert found(campaign(audience={"bought": {"brands": ["Fazer"], "within_days": 365}})) == []
     assert found(campaign(offer={"kind": "money_off", "amount_minor": 100, "valid_for_s": 60})) == []
@@ -47,6 +48,13 @@ def test_a_good_campaign_has_no_problem() -> None:
         ({"areas": [drawn("s1"), drawn("s1")]}, [("areas[1].store", "repeated")]),
         ({"areas": [drawn("s1", BOW_TIE)]}, [("areas[0].geometry", "geometry")]),
         ({"areas": [{"store": "s1", "geometry": {"type": "Point"}}]}, [("areas[0].geometry", "geometry")]),
+        ({"trigger": "start", "areas": [drawn("s1")]}, [("areas", "not_applicable")]),
+        (
+            {"trigger": "start", "schedule": {"weekly": [{"days": ["mon"], "start": "09:00", "end": "17:00"}]}},
+            [("schedule.weekly", "not_applicable")],
+        ),
+        ({"trigger": "start", "dwell_s": 5}, [("dwell_s", "not_applicable")]),
+        ({"delivery": {"local_time": "10:00"}}, [("delivery", "not_applicable")]),
         ({"trigger": "dwell"}, [("dwell_s", "missing")]),
         ({"dwell_s": 60}, [("dwell_s", "not_applicable")]),
         ({"trigger": "search"}, [("search", "missing")]),

@@ -36,7 +36,6 @@ def step(outcome: Outcome, attempt: Attempt = FIRST, jitter: float = 1.0, expire
         (Verdict.DEAD_REGISTRATION, Status.FAILED, Status.UNKNOWN),
         (Verdict.REMOVED, Status.FAILED, Status.UNKNOWN),
         (Verdict.PAYLOAD_FAULT, Status.FAILED, Status.UNKNOWN),
-        (Verdict.SUBLANE_STOP, Status.FAILED, Status.UNKNOWN),
         (Verdict.EXPIRED, Status.EXPIRED, Status.UNKNOWN),
     ],
 )
@@ -55,6 +54,7 @@ def test_final_verdicts(verdict: Verdict, clear: Status, after_doubt: Status) ->
         (Outcome(Verdict.DEVICE_BACKOFF, retry_after_s=60), 60, True),
         (Outcome(Verdict.LANE_PAUSE, retry_after_s=60), 90, False),
         (Outcome(Verdict.LANE_STOP), 90, False),
+        (Outcome(Verdict.SUBLANE_STOP), 0, False),
         (Outcome(Verdict.UNPROCESSED), 0, False),
         (Outcome(Verdict.UNPROCESSED, retry_after_s=1), 1.5, False),
     ],
