@@ -166,16 +166,21 @@ def _trigger(campaign: Campaign) -> Found:
         yield "search", "missing", "A search campaign names the products, brands or categories it answers."
     if campaign.trigger != "search" and campaign.search is not None:
         yield "search", "not_applicable", f"A campaign triggered by {campaign.trigger} does not answer searches."
-    if campaign.trigger == "start" and campaign.areas:
-        yield "areas", "not_applicable", "A campaign triggered by start goes to its audience wherever they are."
-    if campaign.trigger == "start" and campaign.schedule.weekly:
-        yield (
-            "schedule.weekly",
-            "not_applicable",
-            "A campaign triggered by start goes out once: give delivery.local_time.",
-        )
+    if campaign.trigger == "start":
+        yield from _start(campaign)
     if campaign.trigger != "start" and campaign.delivery != Delivery():
         yield "delivery", "not_applicable", f"A campaign triggered by {campaign.trigger} is sent when it is triggered."
+
+
+def _start(campaign: Campaign) -> Found:
+    for column, given in (("areas", campaign.areas), ("drawn", campaign.drawn)):
+        if given:
+            yield column, "not_applicable", "A campaign triggered by start goes to its audience wherever they are."
+    schedule = campaign.schedule
+    for column, given in (("weekly", schedule.weekly), ("recurrences", schedule.recurrences)):
+        if given:
+            sentence = "A campaign triggered by start goes out once: give delivery.local_time."
+            yield f"schedule.{column}", "not_applicable", sentence
 
 
 def _dates(campaign: Campaign, now_ms: int) -> Found:

@@ -119,7 +119,14 @@ class Walks:
         spec = msgspec.convert(row["spec"], Campaign)
         valid_ms = min(now_ms + spec.offer.valid_for_s * 1000, _ms(row["ends_at"]))
         room = row["unleased"] + await queries.walks.block_left(connection, campaign=row["campaign"], p=row["p"])
-        store = await queries.walks.first_store(connection, retailer=row["retailer"], codes=spec.stores)
+        store = await queries.walks.first_store(
+            connection,
+            retailer=row["retailer"],
+            everywhere=spec.everywhere,
+            codes=spec.stores,
+            cities=spec.cities,
+            tags=spec.tags,
+        )
         if valid_ms <= now_ms or store is None:
             return await _pass(connection, row, row["after"], 0, "too_late")
         if room < 1:

@@ -43,9 +43,11 @@ SELECT campaign FROM chunk WHERE channel = 'fcm' AND lane = 'bulk' AND leased_by
 GROUP BY campaign HAVING count(*) >= :most;
 
 -- name: first_store$
--- The store that stands on a start campaign's coupons.
+-- The store that stands on a start campaign's coupons: the first of those it names by code, tag or city, or of all.
 SELECT min(id) FROM store
-WHERE retailer = :retailer AND NOT closed AND (cardinality(:codes::text[]) = 0 OR code = ANY (:codes::text[]));
+WHERE retailer = :retailer AND NOT closed AND (:everywhere OR code = ANY (:codes::text[])
+    OR lower(city) IN (SELECT lower(named) FROM unnest(:cities::text[]) named)
+    OR EXISTS (SELECT FROM unnest(tags) tag JOIN unnest(:tags::text[]) named ON lower(tag) = lower(named)));
 
 -- name: block_left$
 -- What these partitions' blocks have left: what was given back, and what a block without a row has set aside.
