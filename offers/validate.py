@@ -173,11 +173,11 @@ def _trigger(campaign: Campaign) -> Found:
 
 
 def _start(campaign: Campaign) -> Found:
-    for column, given in (("areas", campaign.areas), ("drawn", campaign.drawn)):
+    for column, given in (("areas", bool(campaign.areas)), ("drawn", bool(campaign.drawn))):
         if given:
             yield column, "not_applicable", "A campaign triggered by start goes to its audience wherever they are."
-    schedule = campaign.schedule
-    for column, given in (("weekly", schedule.weekly), ("recurrences", schedule.recurrences)):
+    weekly, recurrences = bool(campaign.schedule.weekly), bool(campaign.schedule.recurrences)
+    for column, given in (("weekly", weekly), ("recurrences", recurrences)):
         if given:
             sentence = "A campaign triggered by start goes out once: give delivery.local_time."
             yield f"schedule.{column}", "not_applicable", sentence

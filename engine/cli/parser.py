@@ -130,7 +130,8 @@ ENTRIES = (
         "dead-letters",
         "list and replay messages that failed",
         "A dead letter is a push that failed for good, or of which nobody knows whether it was shown. Those whose "
-        "offer still runs and whose coupon was not taken back can be sent again; what may have been shown keeps its display tag.",
+        "offer still runs and whose coupon was not taken back can be sent again; what may have been shown keeps its "
+        "display tag.",
         "candlemaker dead-letters replay --reason '403 PERMISSION_DENIED' --hours 2",
         _SERVERS,
     ),

@@ -38,7 +38,8 @@ async def furnish(settings: Settings) -> None:
                CASE WHEN n < 5 THEN ('00000000-0000-0000-0000-00000000000' || n)::uuid END, n, 1, 'fcm',
                now() + CASE n WHEN 1 THEN interval '-1 s' ELSE interval '1 hour' END FROM generate_series(0, 5) n;
            INSERT INTO outcome SELECT day, chunk, seq,
-               CASE seq WHEN 4 THEN 'sent' WHEN 5 THEN 'unknown' ELSE 'failed' END, CASE seq WHEN 5 THEN '503' ELSE '403' END, '', 7, now() FROM message"""
+               CASE seq WHEN 4 THEN 'sent' WHEN 5 THEN 'unknown' ELSE 'failed' END,
+               CASE seq WHEN 5 THEN '503' ELSE '403' END, '', 7, now() FROM message"""
     )
     await database.close()
 
