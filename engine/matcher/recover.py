@@ -63,11 +63,11 @@ class Recovery:
         if await self._log_was_lost(p, row, head):
             row = await self._open_log(p, epoch)
             head = None
-        await self._first_blocks(p)
+        newest = await self._first_blocks(p)
         state = await self._load(p)
         reset_at = row["reset_at"]
         state.reset_until_ms = int(reset_at.timestamp() * 1000) + AFTER_RESET_MS if reset_at else 0
-        await self._presence(state, head, row["position"])
+        await self._presence(state, head, row["position"], newest)
         if head is None:  # else a successor could not tell which campaigns the log's switches began
             await self._checkpoints.save(state, epoch, row["log_epoch"])
         log.info("partition.taken", p=p, epoch=epoch, position=row["position"], rows=len(state.consents))
@@ -93,14 +93,16 @@ class Recovery:
             log.warning("log.lost", p=p, epoch=epoch)
         return row
 
-    async def _first_blocks(self, p: int) -> None:
+    async def _first_blocks(self, p: int) -> int:
         """A block of every live campaign that has none here, before the tables are read: a state that begins under the
-        newest snapshot meets no switch that would bring them, and the first customers would find nothing to get."""
+        newest snapshot meets no switch that would bring them, and the first customers would find nothing to get. The
+        snapshot's revision: under a newer one, published since, it must not begin."""
         revision = await self._snapshots.refresh()
         if revision:
             known = {block["campaign"] async for block in queries.matcher.load_blocks(self._pool, p=p)}
             live = [c.id for c in self._snapshots.loaded[revision].campaigns if not c.first_coupons]
             await lease(self._pool, p, [c for c in live if c not in known], starving=False)
+        return revision
 
     async def _load(self, p: int) -> State:
         """Everything that rests on tables, as of one moment."""
@@ -123,9 +125,9 @@ class Recovery:
                 state.stopped.add(campaign["id"])
         return state
 
-    async def _presence(self, state: State, head: Head | None, committed: int) -> None:
-        """Checkpoint, then the entries behind it up to *committed*, without deciding."""
-        newest = await self._snapshots.refresh()
+    async def _presence(self, state: State, head: Head | None, committed: int, newest: int) -> None:
+        """Checkpoint, then the entries behind it up to *committed*, without deciding; without a checkpoint under the
+        snapshot *newest*."""
         revision = newest
         if head is not None and (head.revision == 0 or await self._snapshots.at(head.revision) is not None):
             revision = head.revision

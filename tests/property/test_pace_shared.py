@@ -49,4 +49,5 @@ def test_both_say_the_same(valkey: Any, steps: Any, rate: float, ramp_ms: int) -
             "candlemaker_pace_take", 2, "pace:{t}", f"pace:{{t}}:{campaign}", now_ms, rate, ramp_ms, want, LEFT[lane],
             int(lane is Lane.BULK), own,
         )  # fmt: skip
-        assert [ours.count, ours.wait_ms, int(ours.paused)] == theirs
+        assert [ours.count, int(ours.paused)] == [theirs[0], theirs[2]]
+        assert abs(ours.wait_ms - theirs[1]) <= 1  # where the last bit decides which millisecond it is
