@@ -31,6 +31,12 @@ class Holding:
         """Messages to be claimed."""
         return sum(one.upto - one.after for one in self.todo)
 
+    def give_back(self, unwritten: Range) -> None:
+        """*unwritten* was claimed, and nothing of it was sent."""
+        self.todo.appendleft(unwritten)
+        if unwritten.upto == self.cursor:
+            self.cursor = unwritten.after
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
@@ -108,13 +114,14 @@ class Stock:
         """What *pick* took could not be claimed."""
         for one in reversed(pick.ranges):
             if one.chunk in self._held:
-                self._held[one.chunk].todo.appendleft(one)
+                self._held[one.chunk].give_back(one)
 
     def put_back(self, claims: Iterable[Claim]) -> None:
         """These were claimed but not written in time: they are claimed anew, before what is behind them."""
         for chunk, places in _by_chunk((one.chunk, one.seq) for one in claims).items():
             if chunk in self._held:
-                self._held[chunk].todo.extendleft(reversed(_runs(chunk, sorted(places))))
+                for run in reversed(_runs(chunk, sorted(places))):
+                    self._held[chunk].give_back(run)
 
     def missing(self, pick: Pick, claims: Collection[Claim]) -> None:
         """Forget the chunks of *pick* that answered nothing: they are not ours any more."""
@@ -138,12 +145,9 @@ class Stock:
         return [c for c, n in counts.items() if c in self._held and self._held[c].open <= n]
 
     def releasable(self, due_ms: int) -> list[tuple[int, int, int]]:
-        """Chunks of which nothing is under way and the rest is untouched: (chunk, cursor, due again)."""
-        return [
-            (chunk, one.cursor, due_ms)
-            for chunk, one in self._held.items()
-            if one.todo and one.open == one.lease.size - one.cursor and one.todo[0].after == one.cursor
-        ]
+        """Chunks of which nothing is under way: (chunk, cursor, due again). What is left below the cursor counts as doubtful
+        to whoever takes the chunk next."""
+        return [(chunk, one.cursor, due_ms) for chunk, one in self._held.items() if one.todo and one.open == one.left]
 
     def forget(self, chunks: Iterable[int]) -> None:
         """They were given back."""

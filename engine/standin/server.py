@@ -41,9 +41,15 @@ class StandIn:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, host: str = "127.0.0.1", port: int = 0, clock: Clock | None = None, life_s: int = 3600
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    clock: Clock | None = None,
+    life_s: int = 3600,
+    limits: Limits | None = None,
 ) -> AsyncIterator[StandIn]:
-    """Serve until the context ends; port 0 takes a free one. *life_s* is how long a bearer lives.
+    """Serve until the context ends; port 0 takes a free one. *life_s* is how long a bearer lives,
+    *limits* are the project's rates.
 
     Raises OSError when the port is taken or *folder* cannot be written.
     """
@@ -53,7 +59,10 @@ async def serving(
     stand_in = StandIn(address, account.path, Issuer(account, life_s), Ledger(folder), Scripts())
     # A client that hangs up ends its stalled handler.
     runner = web.AppRunner(
-        _app(stand_in, clock or Clock()), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+        _app(stand_in, clock or Clock(), limits or Limits()),
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
     )
     await runner.setup()
     try:
@@ -69,8 +78,8 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _app(stand_in: StandIn, clock: Clock) -> web.Application:
-    pages = _Pages(stand_in, clock)
+def _app(stand_in: StandIn, clock: Clock, limits: Limits) -> web.Application:
+    pages = _Pages(stand_in, clock, limits)
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/token", pages.token)
     app.router.add_post("/v1/projects/{project}/messages:send", pages.send)
@@ -82,10 +91,10 @@ def _app(stand_in: StandIn, clock: Clock) -> web.Application:
 
 
 class _Pages:
-    def __init__(self, stand_in: StandIn, clock: Clock) -> None:
+    def __init__(self, stand_in: StandIn, clock: Clock, limits: Limits) -> None:
         self._it = stand_in
         self._clock = clock
-        self._fcm = Fcm(stand_in.issuer, stand_in.ledger, stand_in.scripts, Limits())
+        self._fcm = Fcm(stand_in.issuer, stand_in.ledger, stand_in.scripts, limits)
 
     async def token(self, request: web.Request) -> web.Response:
         form = await request.post()

@@ -75,10 +75,15 @@ def _account() -> bytes:
         return ServiceAccount.kept(Path(folder), "").path.read_bytes()
 
 
+def give_account(folder: Path) -> None:
+    """The service account of all tests, for a stand-in in *folder*."""
+    (folder / FILE).write_bytes(_account())
+
+
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Rig]:
     """A rig on a fresh stand-in whose data is in *folder*."""
-    (folder / FILE).write_bytes(_account())
+    give_account(folder)
     async with serving(folder, clock=CLOCK, life_s=LIFE_S) as stand_in:
         rig = Rig(stand_in)
         yield rig
