@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import uvloop
@@ -20,17 +19,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run` for a role's process."""
     gc.set_threshold(*THRESHOLDS)
     return uvloop.run(main)
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """For work that makes hundreds of thousands of objects and no circles: the collector would look through them again
-    and again, and find nothing."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def settled() -> None:

@@ -24,7 +24,6 @@ from engine.loader.kinds import prices
 from engine.loader.kinds.kind import Counts, Order
 from engine.loader.known import Known, read_known
 from engine.postgres import queries
-from engine.runtime import uncollected
 
 PROGRESS_S = 0.5
 AHEAD = 4
@@ -84,8 +83,7 @@ class Load:
         await queries.loader.make_staged(self._session)
         known = await self._known()
         async with self._telling():
-            with uncollected():
-                await self._stage(known)
+            await self._stage(known)
             staged_s = round(time.monotonic() - began_s, 3)
             await self._find_repeated()
             counts = None if self._faults else await self._store(known)

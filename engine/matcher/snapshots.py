@@ -23,7 +23,6 @@ from engine.clock import Clock
 from engine.log.entries import Entry, Switch
 from engine.matcher.progress import Progress
 from engine.postgres import queries
-from engine.runtime import uncollected
 from geo.index import FenceIndex
 from offers.campaign import Campaign
 from offers.catalogue import AreaRow, CampaignRow, Catalogue, ProductRow, StoreRow
@@ -124,10 +123,9 @@ class Snapshots:
         return bool(age_ms > RECOMPILE_AFTER_MS)
 
     async def _compile(self, connection: asyncpg.Connection) -> None:
-        with uncollected():
-            catalogue = await read_catalogue(connection)
-            snapshot = await asyncio.to_thread(self._compiled, catalogue)
-            parts = await asyncio.to_thread(encode, snapshot)
+        catalogue = await read_catalogue(connection)
+        snapshot = await asyncio.to_thread(self._compiled, catalogue)
+        parts = await asyncio.to_thread(encode, snapshot)
         self._lookup = None
         await self._publish(connection, {name: digest(content) for name, content in parts.items()}, parts, snapshot)
 

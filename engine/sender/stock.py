@@ -145,8 +145,8 @@ class Stock:
         return [c for c, n in counts.items() if c in self._held and self._held[c].open <= n]
 
     def releasable(self, due_ms: int) -> list[tuple[int, int, int]]:
-        """Chunks of which nothing is under way: (chunk, cursor, due again). What is left below the cursor counts as doubtful
-        to whoever takes the chunk next."""
+        """Chunks of which nothing is under way: (chunk, cursor, due again). What is left below the cursor counts as
+        doubtful to whoever takes the chunk next."""
         return [(chunk, one.cursor, due_ms) for chunk, one in self._held.items() if one.todo and one.open == one.left]
 
     def forget(self, chunks: Iterable[int]) -> None:

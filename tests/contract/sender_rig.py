@@ -1,4 +1,4 @@
-"""A whole sender in this process: real PostgreSQL and Valkey, a stand-in, and a city of customers with one phone each."""
+"""A whole sender in this process: real PostgreSQL and Valkey, a stand-in, a city of customers with one phone each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ QUEUE = """
 WITH given AS (
     SELECT n, gen_random_uuid() AS decision, gen_random_uuid() AS message FROM generate_series(0, $2::bigint - 1) n
 ), decisions AS (
-    INSERT INTO decision (id, p, position, customer, trigger, occasion, campaign, retailer, store, cell, event_at, logged_at,
-                          decided_at, terms, held)
+    INSERT INTO decision (id, p, position, customer, trigger, occasion, campaign, retailer, store, cell, event_at,
+                          logged_at, decided_at, terms, held)
     SELECT decision, n % 16, 1, n, 'enter', gen_random_uuid(), $1, 1, 1, 0, now(), now(), now(), '{}', '[]' FROM given
 ), coupons AS (
     INSERT INTO coupon (id, decision, retailer, campaign, store, customer, code_hash, offer, issued_at, valid_until)
-    SELECT gen_random_uuid(), decision, 1, $1, 1, n, sha256(decision::text::bytea), '{}', now(), now() + interval '1 day'
+    SELECT gen_random_uuid(), decision, 1, $1, 1, n, sha256(decision::text::bytea), '{}', now(),
+           now() + interval '1 day'
     FROM given
 ), chunks AS (
     INSERT INTO chunk (day, channel, lane, campaign, size, due_at)

@@ -234,7 +234,7 @@ async def test_a_transactional_push_goes_before_a_bulk_that_fills_the_pace(world
     async with world.sender(fcm_quota_per_s=500):
         await world.go()
         await world.until(lambda: _some(world, 100), 10)
-        waited = []
+        waited: list[float] = []
         for n in range(5):
             began_ms = Clock().now_ms()
             await world.database.execute(
