@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import structlog
@@ -40,6 +40,7 @@ SHORTEST_S = 0.05
 WALKERS = 2
 """Parts of start campaigns issued at a time."""
 DRAIN_S = 20.0
+CANCEL_S = 0.25
 INAPP_CHUNKS = 20
 INAPP_GATHER_S = 0.02
 """What a stream shows need not leave the moment it is due: the rows of many decisions share a transaction."""
@@ -101,8 +102,7 @@ class Sender:
         async with asyncio.TaskGroup() as group:  # what no work expects ends the process, to be started again
             tasks = [group.create_task(self._forever(work)) for work in works]
             await stop.wait()
-            for task in tasks:
-                task.cancel()
+            await _end(tasks)
         if self._pushes is not None:
             await self._pushes.drain(DRAIN_S)
 
@@ -161,3 +161,12 @@ class Sender:
         if taken < INAPP_CHUNKS:  # else more is due
             await asyncio.sleep(INAPP_GATHER_S)
             await self._inapp_woken.wait()
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a client that is cancelled in mid-command may turn that into an error of its own,
+    which the task takes for a server that is away."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=CANCEL_S)
