@@ -10,7 +10,7 @@ from typing import NamedTuple
 from engine.sender.claim import Claim
 from engine.sender.lanes import LANES, Lane, slots
 
-AHEAD_S = 0.1
+AHEAD_S = 0.12
 """Claimed messages that wait for a slot are worth so much time: less than the 250 ms that a claim is fresh."""
 MOST_AHEAD = 1000
 
@@ -63,7 +63,7 @@ class Slots:
         """These may go now."""
         queue = self._ready[lane]
         queue.extend(ready)
-        self._low[lane] = len(queue) // 2
+        self._low[lane] = len(queue) * 2 // 3
         self._rouse(len(queue))
         while len(self._tasks) < min(self._limit, self.flying + len(self)):
             task = asyncio.create_task(self._work())
@@ -76,7 +76,7 @@ class Slots:
         free = max(0, slots(self._limit, lane) - self.flying)
         target = min(MOST_AHEAD, free + round(self.rate[lane] * AHEAD_S) + 1)
         have = len(self._ready[lane])
-        return target - have if have * 2 <= target else 0
+        return target - have if have * 3 <= target * 2 else 0
 
     async def wanted(self, lane: Lane) -> None:
         """Wait until more of *lane* could be claimed."""
