@@ -81,8 +81,9 @@ class Pace:
         left = LEFT[ask.lane] * max(1.0, self.rate * BURST_S)
         limits = [(self.main, self.rate, left)]
         if ask.lane is Lane.BULK:
-            limits.append((self.bulk, self._ramped(now_ms), 0.0))
-            self.bulk.fill(limits[-1][1], now_ms)
+            ramped = self._ramped(now_ms)  # may begin another bucket
+            self.bulk.fill(ramped, now_ms)
+            limits.append((self.bulk, ramped, 0.0))
         if ask.campaign_rate > 0:
             mine = self.campaigns.setdefault(ask.campaign, Filling(1.0, now_ms))
             mine.fill(ask.campaign_rate, now_ms)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engine.sender.lanes import LANES, LEFT, Lane
@@ -34,6 +34,10 @@ def valkey(redis_url: str) -> Any:
     client.close()
 
 
+RESTED = [(Lane.BULK, 1, (0, 0.0), 0, 0), (Lane.BULK, 1, (0, 0.0), 5, 0), (Lane.BULK, 1, (0, 0.0), 40_000, 0)]
+
+
+@example(RESTED, 100.0, 0)  # a rest begins another bucket, and what goes is taken from that one
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.sampled_from([3.0, 100.0, 8000.0]), st.sampled_from([0, 60_000]))
 def test_both_say_the_same(valkey: Any, steps: Any, rate: float, ramp_ms: int) -> None:
