@@ -12,16 +12,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from geo.kernels import DISPATCHERS
-from geo.warming import PARTS, folders
+from geo.warming import PARTS as GEO
+from geo.warming import folders
+from offers.warming import warm as offers
 
 Told: TypeAlias = Callable[[int, int], None]
 """Called every `_PAUSE_S` while kernels are compiled with how many are there, and of about how many."""
+
+PARTS: Final[tuple[Callable[[], None], ...]] = (offers, *GEO)
+"""Kernels that belong together; a helper compiles the last part."""
 
 _PAUSE_S: Final = 2.0
 _TRY_S: Final = 0.2
@@ -30,17 +35,19 @@ _HELPER: Final = "helper"
 
 def warm(told: Told) -> None:
     """Compile the kernels that are not kept, load the others."""
-    kept = [Path(folder) for folder in folders()]
-    if len(kept) != 1 or _warmed(kept[0]).exists():
+    kept = [Path(folder) for folder in sorted(folders())]
+    if not kept or all(_warmed(folder).exists() for folder in kept):
         _run_all()  # nothing to compile, or no place for two to meet
         return
-    kept[0].mkdir(parents=True, exist_ok=True)
-    with _telling(kept[0], told), _alone(kept[0]):
-        if not _warmed(kept[0]).exists():
-            _compile()
-            _warmed(kept[0]).touch()
-        else:
+    for folder in kept:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _telling(kept, told), _alone(kept[0]):
+        if all(_warmed(folder).exists() for folder in kept):
             _run_all()
+            return
+        _compile()
+        for folder in kept:
+            _warmed(folder).touch()
 
 
 def _run_all() -> None:
@@ -86,13 +93,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _telling(folder: Path, told: Told) -> Iterator[None]:
+def _telling(folders: Sequence[Path], told: Told) -> Iterator[None]:
     """Tell how far it is, from a thread: who compiles cannot."""
     done = threading.Event()
 
     def tell() -> None:
         while not done.wait(_PAUSE_S):
-            told(min(len(list(folder.glob("*.nbi"))), len(DISPATCHERS)), len(DISPATCHERS))
+            there = sum(len(list(folder.glob("*.nbi"))) for folder in folders)
+            told(min(there, len(DISPATCHERS)), len(DISPATCHERS))
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()

@@ -3,17 +3,18 @@
 numba's own cache looks only at the file of the function itself: an edited callee in another file, or a
 changed constant, leaves stale machine code in use. And it replaces the index of a stale entry before the code
 behind it, so a reader (or a crash) between the two would take old code for new. So the compiled code lives in
-a folder named by a hash of all sources of this package. Reading those sources once, at import, is the only
-input the package ever does.
+a folder named by a hash of all sources of the kernel's package, and of this one. Reading those sources once, at import,
+is the only input the package ever does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,32 +30,60 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def stamp(folder: Path) -> str:
-    """Hash of every source below *folder*: names and bytes, in order of name."""
+    """Hash of every source in *folder*: names and bytes, in order of name."""
+    return _hash(sorted(folder.glob("*.py")))
+
+
+def _hash(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in paths:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-STAMP = stamp(Path(__file__).parent)
+_IMPORT = re.compile(rb"^(?:from|import) ([\w.]+)", re.MULTILINE)
+HERE = Path(__file__).parent
+STAMP = stamp(HERE)
 DISPATCHERS: list[Any] = []
 """Every kernel of this process, for tests that count signatures."""
+
+
+@cache
+def stamp_of(folder: Path) -> str:
+    """What the kernels in *folder* are made of: everything here, and of another package's all sources there and what
+    they import of their own package, for a constant may come from any of it.
+    """
+    if folder == HERE:
+        return STAMP
+    top = folder
+    while (top.parent / "__init__.py").exists():
+        top = top.parent
+    seen: set[Path] = set()
+    todo = list(folder.glob("*.py"))
+    while todo:
+        path = todo.pop()
+        if path not in seen and path.exists():
+            seen.add(path)
+            names = (name.decode().split(".") for name in _IMPORT.findall(path.read_bytes()))
+            todo += [top.parent.joinpath(*name).with_suffix(".py") for name in names if name[0] == top.name]
+    return hashlib.sha256(f"{STAMP}{_hash(sorted(seen))}".encode()).hexdigest()
 
 
 class _Stamped:
     """numba's locator of a cache folder, one level deeper: in a folder named by the stamp."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, folder: Path) -> None:
         self._inner = inner
+        self._stamp = stamp_of(folder)
 
     def get_cache_path(self) -> str:
-        return os.path.join(self._inner.get_cache_path(), f"geo-{STAMP[:16]}")
+        return os.path.join(self._inner.get_cache_path(), f"kernels-{self._stamp[:16]}")
 
     def ensure_cache_path(self) -> None:
         os.makedirs(self.get_cache_path(), exist_ok=True)
 
     def get_source_stamp(self) -> str:
-        return STAMP
+        return self._stamp
 
     def get_disambiguator(self) -> str:
         return str(self._inner.get_disambiguator())
@@ -63,7 +92,7 @@ class _Stamped:
 class _StampedImpl(CompileResultCacheImpl):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]  # numba's own has no types
-        self._locator = _Stamped(self._locator)
+        self._locator = _Stamped(self._locator, Path(function.__code__.co_filename).parent)
 
 
 class _StampedCache(FunctionCache):

@@ -5,6 +5,7 @@ Rolling counters rebuilt from stored decisions, never ids. 20 bytes a coupon and
 
 from __future__ import annotations
 
+from offers.kernels.records import Notes
 from offers.pool import NONE, Pool
 
 
@@ -25,6 +26,11 @@ class Caps:
         """Make room for rows 0 .. rows - 1 in one step; later rows grow it by themselves."""
         self._pool.reserve(rows)
 
+    def arrays(self, rows: int, notes: int) -> Notes:
+        """The notes as kernels have them, with room for rows 0 .. rows - 1 and for so many notes more."""
+        self._pool.make_room(rows, notes)
+        return Notes(*self._pool.arrays("campaign", "at_ms"))
+
     def note(self, row: int, campaign: int, at_ms: int) -> None:
         """The customer got a coupon of *campaign* at *at_ms* (log time)."""
         slot = self._pool.push(row)
@@ -36,7 +42,7 @@ class Caps:
         pool = self._pool
         campaigns, times, following = pool.columns["campaign"], pool.columns["at_ms"], pool.next
         slot, found = pool.first(row), 0
-        while slot != NONE:  # asked for every candidate: a generator would double the cost
+        while slot != NONE:
             if campaigns[slot] == campaign and times[slot] > since_ms:
                 found += 1
             slot = following[slot]

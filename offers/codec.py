@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from geo.errors import GeoError
 from geo.index import FenceIndex
+from offers.campaigns import CampaignTable
 from offers.errors import BrokenSnapshot
 from offers.intervals import IntervalTable
 from offers.live import LiveCampaign, Skipped
@@ -26,7 +27,7 @@ from offers.snapshot import Postings, Snapshot
 
 PARTS = ("campaigns", "catalogue", "fences")
 POSTINGS = ("ptr", "campaign", "schedule", "hours")
-MAGIC = b"CANDLE04"
+MAGIC = b"CANDLE05"
 """With the version: another one whenever an array means something else than before under its old name."""
 HEAD = 16
 LINE = 64
@@ -73,6 +74,7 @@ def encode(snapshot: Snapshot) -> dict[str, bytes]:
         "campaigns": _pack(
             {
                 **{name: getattr(snapshot.postings, name) for name in POSTINGS},
+                **_prefixed("table_", snapshot.table.arrays()),
                 **_prefixed("hours_", snapshot.hours.arrays()),
                 **_prefixed("schedules_", snapshot.schedules.arrays()),
             },
@@ -94,6 +96,7 @@ def decode(parts: Mapping[str, Part]) -> Snapshot:
             fence_store=fences["store"],
             postings=Postings(**{name: campaigns[name] for name in POSTINGS}),
             campaigns=rest.campaigns,
+            table=CampaignTable.from_arrays(_stripped("table_", campaigns)),
             hours=IntervalTable(**_stripped("hours_", campaigns)),
             schedules=IntervalTable(**_stripped("schedules_", campaigns)),
             from_ms=rest.from_ms,

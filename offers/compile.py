@@ -11,6 +11,7 @@ import numpy.typing as npt
 from geo.compiling import Fence
 from geo.index import FenceIndex
 from offers.campaign import DAY_MS, Campaign
+from offers.campaigns import CampaignTable
 from offers.catalogue import CampaignRow, Catalogue, ProductRow
 from offers.grounds import Ground, Where, by_retailer, drawable, fences, gathered, why_not_drawn
 from offers.live import LiveCampaign, Skipped
@@ -46,6 +47,7 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceInde
         fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
         postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
         campaigns=tuple(campaigns),
+        table=CampaignTable.of(campaigns),
         hours=timetable.hours_table(),
         schedules=timetable.schedules_table(),
         from_ms=timetable.from_ms,

@@ -18,11 +18,11 @@ from geo.index import FenceIndex
 from offers.catalogue import CampaignRow
 from offers.errors import BrokenSnapshot
 from offers.grounds import fence_id, outline_of
-from offers.intervals import Interval, IntervalTable
+from offers.intervals import ALWAYS, Interval, IntervalTable
 from offers.live import LiveCampaign
 from offers.places import Places
 from offers.resolve import LeftOut, ProductCodes, live
-from offers.snapshot import ALWAYS, Postings, Snapshot
+from offers.snapshot import Postings, Snapshot
 from offers.timetable import Timetable, week_key
 
 MAGIC = b"CANDLED1"
@@ -90,11 +90,13 @@ def _all_wait(fences: FenceIndex, at: npt.NDArray[np.int32], dwell_s: int) -> bo
 def applied(base: Snapshot, change: Delta) -> Snapshot:
     """*base* with what *change* says in its place; shares all that stays."""
     campaigns = _campaigns(base, change)
+    stays = ~np.isin(base.ids, np.array(change.changed, np.int64))
     return Snapshot(
         fences=base.fences,
         fence_store=base.fence_store,
         postings=_postings(base, campaigns, change),
         campaigns=campaigns,
+        table=base.table.changed(stays, change.campaigns),
         hours=base.hours,
         schedules=_schedules(base.schedules, change.weeks),
         from_ms=base.from_ms,

@@ -1,4 +1,4 @@
-"""What happened, and where a customer stands at that moment: the two inputs of a decision beside the snapshot."""
+"""What happened, and where a customer stands at that moment: the two inputs of one decision beside the snapshot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from geo.arrays import Longs
 from offers.budget import Blocks
 from offers.caps import Caps
 from offers.catalogue import fold
@@ -38,10 +39,10 @@ class Trigger(Struct, frozen=True):
     search: Search | None = None
     edge_m: float = 0.0
     """Signed distance to the fence's edge at the event, negative inside; 0 where it is not known."""
-    started: frozenset[int] = frozenset()
-    """Campaigns that the visit has not met before, of a start."""
     since_ms: int = 0
     """When the visit began, of a start."""
+    last_ms: int = 0
+    """When the visit was confirmed last, of a start: it has met what began before."""
 
 
 class Standing(Struct, frozen=True):
@@ -61,3 +62,5 @@ class Standing(Struct, frozen=True):
     """A first fix soon after presence was lost: being inside proves no arrival."""
     stopped: Set[int] = frozenset()
     """Campaigns killed since the snapshot was compiled."""
+    begun_ms: Longs | None = None
+    """i8[C]: visits confirmed last before this have not met the campaign; None: all campaigns began long ago."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from offers.kernels.records import Lines
 from offers.pool import NONE, Pool
 
 MOST_QUANTITY = 65_535
@@ -34,6 +35,11 @@ class History:
         """Make room for rows 0 .. rows - 1 in one step; later rows grow it by themselves."""
         self._pool.reserve(rows)
 
+    def arrays(self) -> Lines:
+        """The purchases as kernels have them."""
+        head, following, _, *columns = self._pool.arrays("product", "at_s", "quantity")
+        return Lines(head, following, *columns)
+
     def note(self, row: int, product_id: int, at_ms: int, quantity: int) -> None:
         """The customer bought *quantity* (>= 1) of a product. Times are kept in seconds, 1970 to 2106."""
         slot = self._pool.push(row)
@@ -47,7 +53,7 @@ class History:
         columns = self._pool.columns
         product, at_s, quantity = columns["product"], columns["at_s"], columns["quantity"]
         slot, following, out = self._pool.first(row), self._pool.next, []
-        while slot != NONE:  # read for every decision: a generator would double the cost
+        while slot != NONE:
             out.append(Purchase(product[slot], at_s[slot] * 1000, quantity[slot]))
             slot = following[slot]
         return out

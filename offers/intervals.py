@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from geo.arrays import frozen
+
+ALWAYS = -1  # a posting without weekly hours
+UNKNOWN = -1  # a store without known opening hours
+
 Interval = tuple[int, int]
 Longs = npt.NDArray[np.int64]
 
@@ -48,12 +53,10 @@ def covers(starts: Sequence[int], ends: Sequence[int], at_ms: int) -> bool:
 class IntervalTable:
     """Rows of merged intervals: `ptr` i8[rows + 1], `starts` and `ends` i8[total], all read-only."""
 
-    __slots__ = ("_ends", "_ptr", "_starts", "ends", "ptr", "starts")
+    __slots__ = ("ends", "ptr", "starts")
 
     def __init__(self, ptr: Longs, starts: Longs, ends: Longs) -> None:
-        self.ptr, self.starts, self.ends = ptr, starts, ends
-        # Plain ints from a memoryview cost a third of numpy scalars.
-        self._ptr, self._starts, self._ends = ptr.data, starts.data, ends.data
+        self.ptr, self.starts, self.ends = (frozen(column, np.int64) for column in (ptr, starts, ends))
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[Interval]]) -> IntervalTable:
@@ -62,18 +65,15 @@ class IntervalTable:
         ptr = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64))).astype(np.int64)
         starts = np.array([start for start, _ in flat], dtype=np.int64)
         ends = np.array([end for _, end in flat], dtype=np.int64)
-        for array in (ptr, starts, ends):
-            array.flags.writeable = False
         return cls(ptr, starts, ends)
 
     def __len__(self) -> int:
         return len(self.ptr) - 1
 
-    def covers(self, row: int, at_ms: int) -> bool:
-        """Whether *at_ms* lies in an interval of *row* (0 .. len - 1)."""
-        first = self._ptr[row]
-        i = bisect_right(self._starts, at_ms, first, self._ptr[row + 1]) - 1
-        return i >= first and at_ms < self._ends[i]
+    @property
+    def columns(self) -> tuple[Longs, Longs, Longs]:
+        """(ptr, starts, ends), for kernels."""
+        return self.ptr, self.starts, self.ends
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Name → array, for the codec."""

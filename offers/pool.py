@@ -19,15 +19,15 @@ LEAST = 64
 class Pool:
     """Linked lists with typed columns. Not thread-safe; a row never written to is an empty list."""
 
-    __slots__ = ("_arrays", "_free", "_fresh", "_head", "_next", "columns", "head", "next")
+    __slots__ = ("_arrays", "_ends", "_head", "_next", "columns", "head", "next")
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         """*columns*: name → numpy dtype of one value a slot."""
         self._head = np.full(0, NONE, np.int32)
         self._next = np.full(0, NONE, np.int32)
         self._arrays: dict[str, npt.NDArray[Any]] = {name: np.zeros(0, kind) for name, kind in columns.items()}
-        self._free = NONE  # first of the given-back slots, linked through next
-        self._fresh = 0  # slots from here on were never used
+        # First of the given-back slots, linked through next; slots from the second number on were never used.
+        self._ends = np.array([NONE, 0], np.int64)
         self._expose()
 
     def _expose(self) -> None:
@@ -46,6 +46,16 @@ class Pool:
             self._head = _grown(self._head, rows, NONE)
             self._expose()
 
+    def make_room(self, rows: int, slots: int) -> None:
+        """For lists of rows 0 .. rows - 1, and for so many slots more."""
+        self.reserve(rows)
+        if (least := int(self._ends[1]) + slots) > len(self._next):
+            self._widen(least)
+
+    def arrays(self, *names: str) -> tuple[npt.NDArray[Any], ...]:
+        """(head i4, next i4, ends i8[2]) and the named columns, for kernels: until the pool grows."""
+        return self._head, self._next, self._ends, *(self._arrays[name] for name in names)
+
     def push(self, row: int) -> int:
         """A new first slot of *row*, its columns still to be written through `columns`."""
         self.reserve(row + 1)
@@ -55,16 +65,19 @@ class Pool:
         return slot
 
     def _take(self) -> int:
-        if self._free != NONE:
-            slot = self._free
-            self._free = self.next[slot]
-            return slot
-        if self._fresh == len(self._next):
-            self._next = _grown(self._next, self._fresh + 1, NONE)
-            self._arrays = {name: _grown(a, self._fresh + 1, 0) for name, a in self._arrays.items()}
-            self._expose()
-        self._fresh += 1
-        return self._fresh - 1
+        free, fresh = self._ends.tolist()
+        if free != NONE:
+            self._ends[0] = self.next[free]
+            return int(free)
+        if fresh == len(self._next):
+            self._widen(fresh + 1)
+        self._ends[1] = fresh + 1
+        return int(fresh)
+
+    def _widen(self, least: int) -> None:
+        self._next = _grown(self._next, least, NONE)
+        self._arrays = {name: _grown(a, least, 0) for name, a in self._arrays.items()}
+        self._expose()
 
     def first(self, row: int) -> int:
         """The row's newest slot, or NONE; `next` leads on."""
@@ -88,8 +101,8 @@ class Pool:
             self.head[row] = self.next[slot]
         else:
             self.next[before] = self.next[slot]
-        self.next[slot] = self._free
-        self._free = slot
+        self.next[slot] = int(self._ends[0])
+        self._ends[0] = slot
 
     def forget(self, row: int) -> int:
         """Empty the row's list, overwrite what it held with zeros, return how many slots that were."""
@@ -125,8 +138,8 @@ class Pool:
             for array in self._arrays.values():
                 array[freed] = 0
             self._next[freed[:-1]] = freed[1:]
-            self._next[freed[-1]] = self._free
-            self._free = int(freed[0])
+            self._next[freed[-1]] = self._ends[0]
+            self._ends[0] = freed[0]
 
 
 def _skip(

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from geo.arrays import frozen
 from offers.catalogue import ProductRow, fold
+from offers.words import word_key
 
 NONE = -1
 
@@ -25,11 +27,13 @@ class Kind(NamedTuple):
 class ProductTable:
     """`ids` i8[N] ascending, `retailer` i8[N], `brand` and `category` i4[N] as places in `words` (-1: none)."""
 
-    __slots__ = ("_brand", "_category", "_ids", "_retailer", "arrays", "words")
+    __slots__ = ("_brand", "_category", "_ids", "_retailer", "arrays", "keys", "words")
 
     def __init__(self, arrays: dict[str, npt.NDArray[Any]], words: tuple[str, ...]) -> None:
         self.arrays = arrays
         self.words = words
+        self.keys = frozen([word_key(word) for word in words], np.int64)
+        """i8[W]: `word_key` of each word."""
         # Plain ints from a memoryview cost a third of numpy scalars.
         self._ids, self._retailer = arrays["ids"].data, arrays["retailer"].data
         self._brand, self._category = arrays["brand"].data, arrays["category"].data

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from geo.arrays import frozen
 from geo.index import FenceIndex
+from offers.campaigns import CampaignTable
 from offers.intervals import IntervalTable
+from offers.kernels.records import World
 from offers.live import LiveCampaign, Skipped
 from offers.products import ProductTable
-
-ALWAYS = -1  # a posting without weekly hours
-UNKNOWN = -1  # a store without known opening hours
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
@@ -45,6 +45,8 @@ class Snapshot:
     postings: Postings
     campaigns: tuple[LiveCampaign, ...]
     """In ascending id."""
+    table: CampaignTable
+    """What is asked of them, in the same order."""
     hours: IntervalTable
     schedules: IntervalTable
     from_ms: int
@@ -55,10 +57,35 @@ class Snapshot:
     by_id: Mapping[int, LiveCampaign] = field(init=False)
     ids: Longs = field(init=False)
     """i8[C]: of `campaigns`, in their order."""
+    world: World = field(init=False)
+    """All of it, as kernels have it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {campaign.id: campaign for campaign in self.campaigns})
         object.__setattr__(self, "ids", np.fromiter(self.by_id, np.int64, len(self.by_id)))
+        object.__setattr__(self, "world", self._world())
+
+    def _world(self) -> World:
+        table, postings, products = self.table, self.postings, self.products
+        return World(
+            campaigns=table.rows,
+            wanted_ptr=table.wanted_ptr,
+            wanted_key=table.wanted_key,
+            ptr=frozen(postings.ptr, np.int64),
+            campaign=frozen(postings.campaign, np.int32),
+            schedule=frozen(postings.schedule, np.int32),
+            fence_hours=frozen(postings.hours, np.int32),
+            fence_store=frozen(self.fence_store, np.int64),
+            radius_m=frozen(self.fences.radius_m, np.float64),
+            hours=self.hours.columns,
+            schedules=self.schedules.columns,
+            span=frozen([self.from_ms, self.until_ms], np.int64),
+            product=frozen(products.arrays["ids"], np.int64),
+            product_retailer=frozen(products.arrays["retailer"], np.int64),
+            product_brand=frozen(products.arrays["brand"], np.int32),
+            product_category=frozen(products.arrays["category"], np.int32),
+            word=products.keys,
+        )
 
     @classmethod
     def empty(cls) -> Snapshot:
@@ -68,6 +95,7 @@ class Snapshot:
             fence_store=np.zeros(0, np.int64),
             postings=Postings(np.zeros(1, np.int64), *([np.zeros(0, np.int32)] * 3)),
             campaigns=(),
+            table=CampaignTable.of(()),
             hours=IntervalTable.of([]),
             schedules=IntervalTable.of([]),
             from_ms=0,

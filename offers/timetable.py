@@ -12,10 +12,9 @@ from offers.campaign import Schedule
 from offers.catalogue import StoreRow
 from offers.errors import InvalidHours
 from offers.hours import open_intervals
-from offers.intervals import Interval, IntervalTable, merged
+from offers.intervals import ALWAYS, UNKNOWN, Interval, IntervalTable, merged
 from offers.recurrence import wall_intervals
 from offers.schedule import spans, to_instants, weekly, zone_of
-from offers.snapshot import ALWAYS, UNKNOWN
 
 Part = tuple[str | tuple[str, ...], str, str]
 WeekKey = tuple[Part, ...]

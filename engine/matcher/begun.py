@@ -16,6 +16,7 @@ from geo.starts import NO_STARTS, Starts, starts_of
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
+NOTHING: Longs = frozen([], np.int64)
 KEPT_MS = 3_600_000
 """Longer than any visit lasts in silence, with half an hour to spare for fixes that come late."""
 
@@ -30,6 +31,8 @@ class Begun:
         """Visits confirmed last before this have not met them."""
         self.starts: Starts = NO_STARTS
         """The same by the fences of the snapshot last laid out for; what presence is advanced with."""
+        self.by_place: Longs = NOTHING
+        """And by the places of its campaigns; what is decided with. Empty where none began lately."""
         self.dirty = False
         """Changed since it was last checkpointed."""
 
@@ -53,10 +56,7 @@ class Begun:
         here = np.isin(self._ids, snapshot.ids)
         before_ms[np.searchsorted(snapshot.ids, self._ids[here])] = self._before_ms[here]
         self.starts = starts_of(fence, before_ms[campaign])
-
-    def unmet(self, last_ms: int) -> frozenset[int]:
-        """Campaigns that a visit confirmed last at *last_ms* has not met."""
-        return frozenset(self._ids[self._before_ms > last_ms].tolist())
+        self.by_place = frozen(before_ms, np.int64) if here.any() else NOTHING
 
     @property
     def before_ms(self) -> dict[int, int]:
@@ -74,6 +74,17 @@ class Begun:
         self._before_ms = np.array([before_ms[one] for one in self._ids.tolist()], np.int64)
         self.dirty = False
         self.lay_out(snapshot)
+
+
+def starting(snapshot: Snapshot, campaigns: Collection[int]) -> Longs:
+    """i8[C] as `Begun.by_place`, with which every visit meets these campaigns and no other."""
+    return _starting(snapshot, _sorted(campaigns).tobytes())
+
+
+@lru_cache(maxsize=2)
+def _starting(snapshot: Snapshot, ids: bytes) -> Longs:
+    started = np.isin(snapshot.ids, np.frombuffer(ids, np.int64))
+    return frozen(np.where(started, np.iinfo(np.int64).max, 0), np.int64)
 
 
 @lru_cache(maxsize=2)

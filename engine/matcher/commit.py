@@ -16,6 +16,7 @@ import asyncpg
 from engine.matcher.decision import Decision, StepResult, derived
 from engine.postgres import queries
 from offers import coupon
+from offers.decide import Held
 
 _ANOTHER_OWNER = "CM001"
 
@@ -107,7 +108,7 @@ def _row(p: int, decision: Decision, coupon_key: bytes) -> dict[str, Any]:
         "event_at": decision.event_at_ms,
         "logged_at": decision.logged_ms,
         "terms": decision.terms,
-        "held": [{"campaign": held.campaign, "reason": held.reason} for held in decision.held],
+        "held": [_held(held) for held in decision.held],
         "coupon": decision.coupon,
         "code_hash": coupon.code_hash(code).hex(),
         "offer": campaign.offer,
@@ -117,3 +118,9 @@ def _row(p: int, decision: Decision, coupon_key: bytes) -> dict[str, Any]:
         "title": campaign.creative.title,
         "body": campaign.creative.body,
     }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    """A candidate that was not chosen, with what it was ranked by if nothing else held it."""
+    out: dict[str, Any] = {"campaign": held.campaign, "reason": held.reason, "store": held.store}
+    return out | {"terms": held.terms} if held.terms else out

@@ -29,6 +29,7 @@ class Decision:
     logged_ms: int
     terms: dict[str, float | int]
     held: tuple[Held, ...]
+    """The other candidates that came farthest (`offers.decide.BEST`); all of them are in the tally."""
 
     @property
     def coupon(self) -> UUID:

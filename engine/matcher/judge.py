@@ -1,16 +1,21 @@
-"""From the triggers of one event to at most one decision, noted in caps and budget at once."""
+"""From the triggers of events to at most one decision each, noted in caps and budget at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
+
+import numpy as np
 
 from engine.log.entries import Entry
 from engine.log.keys import number_of
+from engine.matcher.begun import NOTHING
 from engine.matcher.decision import Decision, StepResult, derived
 from engine.matcher.state import State
-from offers.decide import Choice, Held, Standing, Trigger, decide
+from geo.arrays import Flags, Floats, Ints, Longs, Records
+from geo.cells import coarse
+from offers.decide import EVENT, Batch, Kind, Search, Verdicts, decide_all
 from offers.reasons import Reason
 
 LOW_WATER = 128
@@ -18,80 +23,101 @@ LOW_WATER = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened to one customer: the entry it came with, the phone's time, what names it, and
-    where.
+class Events:
+    """What happened to E customers, in order: the entries it came with, the phones' times, what names it, and where.
 
-    *key* is unique among a customer's events and the same however often the event is delivered."""
+    A *key* is unique among a customer's events and the same however often the event is delivered."""
 
-    entry: Entry
-    row: int
-    at_ms: int
-    key: tuple[object, ...]
-    cell: int
-    """Where, as coarse as it may be stored."""
-    initial: bool
+    row: Ints
+    at_ms: Longs
+    logged_ms: Longs
+    position: Longs
+    initial: Flags
+    """Whether the event was the customer's first fix ever, or since a reset."""
+    lat: Floats
+    lng: Floats
+    key: Callable[[int], tuple[object, ...]]
+    """Of the e-th."""
 
     def __repr__(self) -> str:  # no position in logs and tracebacks
-        return f"Event(row={self.row}, key={self.key[0]})"
+        return f"Events({len(self.row)})"
+
+    @classmethod
+    def of(cls, entry: Entry, row: Ints, at_ms: int, places: Records, key: tuple[object, ...]) -> Events:
+        """All by one entry, at its time or the phone's; *places* have the last fixes."""
+        n = len(row)
+        logged_ms, position = np.full(n, entry.log_ms), np.full(n, entry.position)
+        initial = np.zeros(n, np.bool_)
+        return cls(row, np.full(n, at_ms), logged_ms, position, initial, places["lat"], places["lng"], lambda _: key)
 
 
-def judge(
-    state: State, result: StepResult, event: Event, triggers: Mapping[Trigger, UUID], *, event_age_ms: int
-) -> None:
-    """Decide all *triggers* (→ occasion) of *event* together; write the outcome into *state* and *result*."""
-    verdict = decide(state.snapshot, list(triggers), _standing(state, event, event_age_ms))
-    for held in verdict.held:
-        result.tally[held.campaign, f"reason.{held.reason.value}"] += 1
-        if held.reason is Reason.BUDGET_EXHAUSTED:
-            result.starved.add(held.campaign)
-    if verdict.choice is not None:
-        _issue(state, result, event, triggers[verdict.choice.trigger], verdict.choice, verdict.held)
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the events mean: TRIGGER[T], how many each event has of them, what each is an occasion of."""
+
+    triggers: Records
+    counts: Ints
+    occasion: Callable[[int], UUID]
+    """Of the t-th trigger."""
+    searches: Sequence[Search] = ()
+    begun_ms: Longs = field(default_factory=lambda: NOTHING)
+    """As in `offers.decide.Batch`."""
 
 
-def _standing(state: State, event: Event, event_age_ms: int) -> Standing:
-    log_ms = event.entry.log_ms
-    return Standing(
-        row=event.row,
-        consents=int(state.consents[event.row]),
-        caps=state.caps,
-        blocks=state.blocks,
-        history=state.history,
-        now_ms=log_ms,
-        stale=log_ms - event.at_ms > event_age_ms,
-        after_reset=event.initial and log_ms < state.reset_until_ms,
-        stopped=state.stopped,
-    )
+def judge(state: State, result: StepResult, events: Events, means: Means, *, event_age_ms: int) -> None:
+    """Decide all triggers of each event together; write the outcome into *state* and *result*."""
+    batch = Batch(_events(state, events, means, event_age_ms), means.triggers, means.searches, means.begun_ms)
+    first = 0
+    for verdicts in decide_all(state.snapshot, batch, state.books, state.stopped):
+        for campaign, reason, n in verdicts.silences():
+            result.tally[campaign, f"reason.{reason.value}"] += n
+            if reason is Reason.BUDGET_EXHAUSTED:
+                result.starved.add(campaign)
+        _issue(state, result, events, means, verdicts, first)
+        first += len(verdicts.verdicts)
 
 
-def _issue(
-    state: State,
-    result: StepResult,
-    event: Event,
-    occasion: UUID,
-    choice: Choice,
-    held: tuple[Held, ...],
-) -> None:
-    campaign, log_ms = choice.campaign, event.entry.log_ms
-    number = number_of(event.row, state.p)
-    state.caps.note(event.row, campaign.id, log_ms)
-    state.blocks.spend(campaign.id)
-    if state.blocks.left(campaign.id) < max(1, campaign.budget_coupons // LOW_WATER):
-        result.low.add(campaign.id)
-    decision = Decision(
-        id=derived("decision", number, *event.key),
-        number=number,
-        consents=int(state.consents[event.row]),
-        position=event.entry.position,
-        trigger=choice.trigger.kind,
-        occasion=occasion,
-        campaign=campaign,
-        store=choice.store,
-        cell=event.cell,
-        event_at_ms=event.at_ms,
-        logged_ms=log_ms,
-        terms=choice.terms,
-        held=held,
-    )
-    result.decisions.append(decision)
-    result.tally[campaign.id, "decision"] += 1
+def _events(state: State, events: Events, means: Means, event_age_ms: int) -> Records:
+    out = np.zeros(len(events.row), EVENT)
+    out["now_ms"], out["row"] = events.logged_ms, events.row
+    out["consents"] = state.consents[events.row]
+    out["triggers"] = means.counts
+    out["trigger"] = np.cumsum(means.counts) - means.counts
+    out["stale"] = events.logged_ms - events.at_ms > event_age_ms
+    out["after_reset"] = events.initial & (events.logged_ms < state.reset_until_ms)
+    return out
+
+
+def _issue(state: State, result: StepResult, events: Events, means: Means, verdicts: Verdicts, first: int) -> None:
+    """The decisions of a part of the events, which begins with the one at *first*."""
+    chosen = verdicts.chosen()
+    if not chosen:
+        return
+    at = np.array(chosen) + first
+    cells = coarse(events.lat[at], events.lng[at]).tolist()
+    for one, e, cell in zip(chosen, at.tolist(), cells, strict=True):
+        choice = verdicts.choice(one)
+        assert choice is not None
+        campaign, row = choice.campaign, int(events.row[e])
+        if state.blocks.left(campaign.id) < max(1, campaign.budget_coupons // LOW_WATER):
+            result.low.add(campaign.id)
+        number = number_of(row, state.p)
+        trigger = int(means.counts[:e].sum()) + choice.trigger
+        result.decisions.append(
+            Decision(
+                id=derived("decision", number, *events.key(e)),
+                number=number,
+                consents=int(state.consents[row]),
+                position=int(events.position[e]),
+                trigger=Kind(int(means.triggers["kind"][trigger])).name.lower(),
+                occasion=means.occasion(trigger),
+                campaign=campaign,
+                store=choice.store,
+                cell=cell,
+                event_at_ms=int(events.at_ms[e]),
+                logged_ms=int(events.logged_ms[e]),
+                terms=choice.terms,
+                held=verdicts.best(one),
+            )
+        )
+        result.tally[campaign.id, "decision"] += 1

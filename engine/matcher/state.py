@@ -15,6 +15,7 @@ from geo.pings import PingIndex
 from geo.presence import Presence
 from offers.budget import Blocks
 from offers.caps import Caps
+from offers.decide import Books
 from offers.history import History
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
@@ -46,12 +47,15 @@ class State:
     caps: Caps = field(default_factory=Caps)
     blocks: Blocks = field(default_factory=Blocks)
     history: History = field(default_factory=History)
+    books: Books = field(init=False)
+    """Caps, blocks and history together."""
     stopped: set[int] = field(default_factory=set)
     reset_until_ms: int = 0
     """Until then a first fix inside a fence makes no offer: the log was lost, and with it who was inside."""
 
     def __post_init__(self) -> None:
         self.pings = PingIndex(self.presence)
+        self.books = Books(self.caps, self.blocks, self.history)
 
     def forget(self, row: int) -> Records:
         """Where the customer is and was: `Presence.forget`."""
@@ -61,8 +65,8 @@ class State:
 
     def begin_blocks(self, campaigns: Iterable[LiveCampaign]) -> None:
         """What was set aside for this partition of campaigns that are new to it."""
-        for campaign in campaigns:
-            self.blocks.begin(campaign.id, campaign.first_coupons)
+        some = list(campaigns)
+        self.blocks.begin([one.id for one in some], [one.first_coupons for one in some])
 
     def reserve(self, rows: int) -> None:
         """Make room for rows below *rows*, doubling."""

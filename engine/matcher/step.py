@@ -5,10 +5,8 @@ The state is consumed: use the one handed in no further. step(a + b) finds what 
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, groupby
-from typing import Literal
 from uuid import UUID
 
 import numpy as np
@@ -17,16 +15,16 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
-from engine.matcher.begun import began, fresh, places
+from engine.matcher.begun import began, fresh, places, starting
 from engine.matcher.decision import StepResult, derived
-from engine.matcher.judge import Event, judge
+from engine.matcher.judge import Events, Means, judge
 from engine.matcher.state import LOCATION, State
-from geo.arrays import Ints, Records
-from geo.cells import coarse
+from geo.arrays import Ints, Longs, Records
 from geo.match import match
 from geo.starting import appeared, arrive, meet
-from geo.transitions import PING, Kind, advance, switch, tick
-from offers.decide import Search, Trigger
+from geo.transitions import PING, advance, switch, tick
+from geo.transitions import Kind as Transition
+from offers.decide import NONE, TRIGGER, Kind, Search
 from offers.snapshot import Snapshot
 
 EVENT_AGE_MS = 120_000
@@ -97,39 +95,59 @@ class _Step:
         self.count("ping.late", moved.late)
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
-        cells = _cells(pings[moved.transitions["ping"]])
-        for number, group, cell in _grouped(moved.transitions, "ping", cells):
-            ping, entry = pings[number], entries[bisect_right(ends, int(consented[number]))]
-            at_ms = int(ping["at_ms"])
-            event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), cell, _initial(group))
-            self._transitions(event, group)
+        self._transitions(moved.transitions, "ping", lambda at: self._by_ping(entries, ends, consented, pings, at))
 
-    def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
-        """All transitions of one customer at one event: count them, and judge those that can make an offer. *started*:
-        campaigns that begin with this very event.
+    def _by_ping(
+        self, entries: list[Entry], ends: list[int], consented: NDArray[np.intp], pings: Records, at: Ints
+    ) -> Events:
+        """The events that the pings *at* are; each has the entry its ping came with."""
+        some = pings[at]
+        entry = [entries[i] for i in np.searchsorted(ends, consented[at], side="right").tolist()]
+        return Events(
+            row=some["row"],
+            at_ms=some["at_ms"],
+            logged_ms=np.array([one.log_ms for one in entry], np.int64),
+            position=np.array([one.position for one in entry], np.int64),
+            initial=np.zeros(len(some), np.bool_),
+            lat=some["lat"],
+            lng=some["lng"],
+            key=lambda e: ("ping", int(some["at_ms"][e])),
+        )
 
-        The event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long
-        before, and that makes nothing else of the event stale."""
-        triggers: dict[Trigger, UUID] = {}
-        for transition in transitions:
-            kind = Kind(int(transition["kind"]))
-            self.count(f"trigger.{kind.name.lower()}")
-            if kind is not Kind.EXIT:
-                trigger = self._trigger(kind, transition, started)
-                fence = int(self.state.snapshot.fences.fence[trigger.fence])
-                triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
-        self._judge(event, triggers)
+    def _transitions(
+        self, found: Records, name: str, events: Callable[[Ints], Events], begun_ms: Longs | None = None
+    ) -> None:
+        """Count TRANSITION[m], and judge those that can make an offer: those that share a value of the field *name*,
+        where they stand together, are one event. *events* tells what the events are by these values; *begun_ms* which
+        campaigns they meet, if not those that began lately.
 
-    def _trigger(self, kind: Kind, transition: np.void, started: frozenset[int] | None) -> Trigger:
-        fence, dwell_s = int(transition["fence"]), int(transition["dwell_s"])
-        if kind is not Kind.START:
-            return Trigger(_OFFERS[kind], fence, dwell_s)
-        unmet = self.state.begun.unmet(int(transition["at_ms"])) if started is None else started
-        return Trigger("start", fence, dwell_s, started=unmet, since_ms=int(transition["since_ms"]))
+        An event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long before,
+        and that makes nothing else of the event stale."""
+        for kind, n in enumerate(np.bincount(found["kind"]).tolist()):
+            if n:
+                self.count(f"trigger.{Transition(kind).name.lower()}", n)
+        calling = found[found["kind"] != Transition.EXIT]
+        if not self.deciding or not len(calling):
+            return
+        first = np.flatnonzero(np.diff(calling[name], prepend=calling[name][0] - 1))
+        happened = events(calling[name][first])
+        means = Means(
+            _triggers(calling),
+            np.diff(first, append=len(calling)).astype(np.int32),
+            lambda t: self._visit(calling[t]),
+            begun_ms=self.state.begun.by_place if begun_ms is None else begun_ms,
+        )
+        happened.initial[:] = np.logical_or.reduceat(calling["initial"], first)
+        self._judge(happened, means)
 
-    def _judge(self, event: Event, triggers: Mapping[Trigger, UUID]) -> None:
-        if self.deciding and triggers:
-            judge(self.state, self.result, event, triggers, event_age_ms=self.event_age_ms)
+    def _visit(self, transition: np.void) -> UUID:
+        """The visit as an occasion."""
+        fence = int(self.state.snapshot.fences.fence[transition["fence"]])
+        return derived("visit", self.number(int(transition["row"])), fence, int(transition["since_ms"]))
+
+    def _judge(self, events: Events, means: Means) -> None:
+        if self.deciding and len(means.triggers):
+            judge(self.state, self.result, events, means, event_age_ms=self.event_age_ms)
 
     def number(self, row: int) -> int:
         return number_of(row, self.state.p)
@@ -139,8 +157,7 @@ class _Step:
     def _tick(self, entry: Entry) -> None:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
         found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
-        for row, group, cell in self._by_row(found):
-            self._transitions(Event(entry, row, entry.log_ms, ("tick", entry.position), cell, initial=False), group)
+        self._transitions(found, "row", lambda rows: self._by_row(entry, rows, ("tick", entry.position)))
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
                 self.state.forget(int(row))
@@ -157,10 +174,12 @@ class _Step:
         index = self.state.snapshot.fences
         near = match(index, np.array([event.lat]), np.array([event.lng]))
         wanted = Search(frozenset(event.products), frozenset(event.brands), frozenset(event.categories))
-        met = zip(near.fence.tolist(), near.edge_m.tolist(), strict=True)
-        triggers = {Trigger("search", fence, 0, wanted, edge_m): event.search for fence, edge_m in met}
-        cell = int(coarse(np.array([event.lat]), np.array([event.lng]))[0])
-        self._judge(Event(entry, row, event.at_ms, ("search", event.search), cell, initial=False), triggers)
+        triggers = np.zeros(len(near.fence), TRIGGER)
+        triggers["kind"], triggers["fence"], triggers["edge_m"] = Kind.SEARCH, near.fence, near.edge_m
+        where = np.array([(event.lat, event.lng)], [("lat", "f8"), ("lng", "f8")])
+        happened = Events.of(entry, np.array([row], np.int32), event.at_ms, where, ("search", event.search))
+        counts = np.array([len(triggers)], np.int32)
+        self._judge(happened, Means(triggers, counts, lambda _: event.search, (wanted,)))
 
     def _facts(self, entry: Entry) -> None:
         facts: list[Fact] = entry.payload  # type: ignore[assignment]  # the codec pairs kind and payload
@@ -192,13 +211,16 @@ class _Step:
         stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
         came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
         found = np.concatenate([stayed, came])
-        for row, group, cell in self._by_row(found[np.argsort(found["row"], kind="stable")]):
-            event = Event(entry, row, entry.log_ms, ("switch", state.revision), cell, initial=False)
-            self._transitions(event, group, started)
+        self._transitions(
+            found[np.argsort(found["row"], kind="stable")],
+            "row",
+            lambda rows: self._by_row(entry, rows, ("switch", state.revision)),
+            starting(state.snapshot, started),
+        )
 
-    def _by_row(self, found: Records) -> Iterator[tuple[int, list[np.void], int]]:
-        """(row, its transitions, coarse cell of its last fix) for every row of *found*, which stand together."""
-        return _grouped(found, "row", _cells(self.state.presence.customers[found["row"]]))
+    def _by_row(self, entry: Entry, rows: Ints, key: tuple[object, ...]) -> Events:
+        """What *entry* brought to light of these customers, where their last fixes were."""
+        return Events.of(entry, rows, entry.log_ms, self.state.presence.customers[rows], key)
 
     def _reclaim(self, entry: Entry) -> None:
         assert isinstance(entry.payload, Reclaim)
@@ -211,23 +233,13 @@ class _Step:
             self.result.tally[campaign, name] += n
 
 
-def _initial(transitions: Sequence[np.void]) -> bool:
-    """Whether the event was the customer's first fix ever, or since a reset."""
-    return any(bool(transition["initial"]) for transition in transitions)
-
-
-def _cells(places: Records) -> list[int]:
-    """The coarse cell of each; all at once, for one alone takes as long as a hundred."""
-    return coarse(places["lat"], places["lng"]).tolist() if len(places) else []
-
-
-def _grouped(found: Records, name: str, cells: Sequence[int]) -> Iterator[tuple[int, list[np.void], int]]:
-    """Transitions of one value of the field *name* each, which stand together, with the cell of their first one."""
-    first = 0
-    for value, transitions in groupby(found, key=lambda t: int(t[name])):
-        group = list(transitions)
-        yield value, group, cells[first]
-        first += len(group)
+def _triggers(calling: Records) -> Records:
+    """TRANSITION[T] as TRIGGER[T]."""
+    out = np.zeros(len(calling), TRIGGER)
+    for name in ("fence", "dwell_s", "since_ms"):
+        out[name] = calling[name]
+    out["kind"], out["last_ms"], out["search"] = _KINDS[calling["kind"]], calling["at_ms"], NONE
+    return out
 
 
 def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.void]:
@@ -244,7 +256,9 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
     return pings
 
 
-_OFFERS: dict[Kind, Literal["enter", "dwell"]] = {Kind.ENTER: "enter", Kind.DWELL: "dwell"}
+_KINDS = np.zeros(max(Transition) + 1, np.uint8)
+"""What a transition is to offers."""
+_KINDS[[Transition.ENTER, Transition.DWELL, Transition.START]] = Kind.ENTER, Kind.DWELL, Kind.START
 _TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
     EntryKind.TICK: _Step._tick,
     EntryKind.SEARCH: _Step._search,

@@ -14,7 +14,8 @@ from offers.catalogue import CampaignRow, Catalogue
 from offers.compile import compile_snapshot, lookup
 from offers.delta import applied, decode, delta, encode
 from offers.errors import BrokenSnapshot
-from offers.snapshot import ALWAYS, Snapshot
+from offers.intervals import ALWAYS
+from offers.snapshot import Snapshot
 from tests.reference import offers_random as random
 from tests.reference.offers_world import NOW_MS
 

@@ -116,9 +116,6 @@ class BlocksMachine(RuleBasedStateMachine):
             assert 0 <= self.blocks.spent(campaign) <= self.blocks.granted(campaign)
             assert self.blocks.spent(campaign) == self.spent[campaign]
             assert self.blocks.left(campaign) == self.granted[campaign] - self.spent[campaign]
-        for mark in range(4):
-            known = self.blocks.campaigns()
-            assert self.blocks.short(mark) == [c for c in known if self.blocks.left(c) < mark]
 
 
 TestCaps = CapsMachine.TestCase

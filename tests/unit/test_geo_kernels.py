@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from geo.arrays import frozen
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
-from geo.kernels import DISPATCHERS, STAMP, stamp
+from geo.kernels import DISPATCHERS, STAMP, stamp, stamp_of
 from geo.match import match
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
@@ -96,6 +97,7 @@ def test_all_compiled_code_is_kept_in_the_folder_of_its_sources() -> None:
     geo.warm()
     for dispatcher in DISPATCHERS:
         folder = Path(dispatcher._cache.cache_path)
-        assert folder.name == f"geo-{STAMP[:16]}"
+        sources = Path(inspect.getfile(dispatcher.py_func)).parent
+        assert folder.name == f"kernels-{stamp_of(sources)[:16]}"
         if dispatcher.signatures:
             assert list(folder.glob(f"*.{dispatcher.py_func.__name__}-*.nbc"))

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from engine.matcher.decision import derived
-from engine.matcher.judge import Event
+from engine.matcher.judge import Events
 from engine.matcher.step import step
-from geo.cells import coarse
 from tests.reference.matcher_world import (
     PLACES,
     SNAPSHOTS,
@@ -186,7 +185,7 @@ def test_a_first_fix_long_after_the_reset_is_an_arrival() -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_no_position_in_the_text_of_an_event(place: str) -> None:
     entry = Log().pings([0], place)
-    cell = int(coarse(*np.array(PLACES[place]).reshape(2, 1))[0])
-    event = Event(entry, 0, NOW_MS, ("ping", NOW_MS), cell, initial=False)
-    for text in (repr(event), repr(entry)):
+    where = np.array([PLACES[place]], [("lat", "f8"), ("lng", "f8")])
+    events = Events.of(entry, np.zeros(1, np.int32), NOW_MS, where, ("ping", NOW_MS))
+    for text in (repr(events), repr(entry)):
         assert not any(str(degrees) in text for degrees in PLACES[place])

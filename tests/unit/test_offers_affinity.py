@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from offers.affinity import HALF_LIFE_DAYS, looked_up, profile, weight
-from offers.audience import Consent
+from offers.affinity import HALF_LIFE_DAYS
+from offers.consent import Consent
 from offers.decide import decide
-from offers.history import History, Purchase
-from offers.products import ProductTable
+from offers.history import History
 from tests.reference.offers_world import (
     ALL_CONSENTS,
     DAY_MS,
@@ -34,9 +34,16 @@ PRODUCTS = [
 
 def terms(purchases: list[int], consents: int = ALL_CONSENTS, codes: tuple[str, ...] = ("p1",)) -> dict[str, Any]:
     """The affinity terms of an offer of p1 to somebody who just bought these."""
+    return told([(id, NOW_MS, 1) for id in purchases], consents, codes)
+
+
+def told(
+    lines: list[tuple[int, int, int]], consents: int = ALL_CONSENTS, codes: tuple[str, ...] = ("p1",)
+) -> dict[str, Any]:
+    """The same of purchases (product, at_ms, quantity)."""
     history = History()
-    for id in purchases:
-        history.note(ROW, id, NOW_MS, 1)
+    for id, at_ms, quantity in lines:
+        history.note(ROW, id, at_ms, quantity)
     offer = {"kind": "percent_off", "percent": 10, "valid_for_s": 60, "products": list(codes)}
     live = snapshot([campaign(offer=offer)], products=PRODUCTS)
     choice = decide(live, entering(live), standing(history=history, consents=int(consents))).choice
@@ -66,18 +73,27 @@ def test_other_retailers_purchases_count_only_with_consent_and_none_without_hist
     assert terms([1], ALL_CONSENTS & ~Consent.HISTORY) == {"affinity": 0.0}
 
 
+def weight(at_ms: int, quantity: int) -> float:
+    """What one purchase of the offer's product adds to the affinity by product."""
+    return float(told([(1, at_ms, quantity)])["affinity_product"])
+
+
 def test_weight_halves_in_thirty_days_and_grows_slowly_with_quantity() -> None:
     assert HALF_LIFE_DAYS == 30
-    assert weight(Purchase(1, NOW_MS, 1), NOW_MS) == 1.0
-    assert weight(Purchase(1, NOW_MS - 30 * DAY_MS, 1), NOW_MS) == 0.5
-    assert weight(Purchase(1, NOW_MS - 60 * DAY_MS, 3), NOW_MS) == 0.5
-    assert weight(Purchase(1, NOW_MS + DAY_MS, 1), NOW_MS) == 1.0
-    assert weight(Purchase(1, NOW_MS, 65_535), NOW_MS) == pytest.approx(16.0)
+    assert weight(NOW_MS, 1) == 1.0
+    assert weight(NOW_MS - 30 * DAY_MS, 1) == 0.5
+    assert weight(NOW_MS - 60 * DAY_MS, 3) == 0.5
+    assert weight(NOW_MS + DAY_MS, 1) == 1.0
+    assert weight(NOW_MS, 65_535) == pytest.approx(16.0)
 
 
-def test_the_order_of_the_purchases_changes_no_bit() -> None:
-    table = ProductTable.of(PRODUCTS)
-    lines = [Purchase(1 + i % 4, NOW_MS - i * 7_654_321, 1 + i % 5) for i in range(200)]
-    there = profile(looked_up(lines, table), False, NOW_MS)
-    back = profile(looked_up(lines[::-1], table), False, NOW_MS)
-    assert there == back
+@pytest.mark.parametrize("count", [200, 2_000])
+def test_the_order_of_the_purchases_changes_no_bit(count: int) -> None:
+    lines = [(1 + i % 4, NOW_MS - i * 7_654_321, 1 + i % 5) for i in range(count)]
+    there = told(lines)
+    assert there == told(lines[::-1])
+    assert there["affinity_product"] == pytest.approx(math.fsum(heft(*line) for line in lines if line[0] == 1))
+
+
+def heft(_: int, at_ms: int, quantity: int) -> float:
+    return math.log2(1 + quantity) * math.exp2(-(NOW_MS - at_ms // 1000 * 1000) / DAY_MS / 30)

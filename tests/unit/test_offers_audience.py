@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from offers.audience import Consent
 from offers.catalogue import ProductRow
+from offers.consent import Consent
 from offers.decide import decide
 from offers.history import History
 from tests.reference.offers_world import (

@@ -12,11 +12,10 @@ def test_what_was_set_aside_is_begun_once_and_is_in_a_stored_block_already() -> 
     blocks = Blocks()
     blocks.grant(1, 5)  # a lease may come before the switch
     for _ in range(2):
-        blocks.begin(1, 15)
+        blocks.begin([1], [15])
     assert (blocks.left(1), blocks.unwritten) == (20, {1})
     blocks.restore(2, granted=15, spent=3)
-    blocks.begin(2, 15)
-    blocks.begin(3, 0)
+    blocks.begin([2, 3], [15, 0])
     assert (blocks.left(2), blocks.left(3), blocks.unwritten) == (12, 0, {1})
 
 
@@ -64,13 +63,3 @@ def test_a_negative_move_is_a_bug(move: object) -> None:
     assert callable(move)
     with pytest.raises(LedgerError):
         move(Blocks(), 1, -1)
-
-
-def test_short_names_blocks_below_the_mark_by_id() -> None:
-    blocks = Blocks()
-    for campaign, coupons in ((9, 1), (2, 2), (5, 3)):
-        blocks.grant(campaign, coupons)
-    assert blocks.short(3) == [2, 9]
-    blocks.spend(5)
-    assert blocks.short(3) == [2, 5, 9]
-    assert blocks.short(0) == []

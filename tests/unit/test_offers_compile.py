@@ -14,7 +14,7 @@ from offers.catalogue import CampaignRow, Catalogue
 from offers.codec import encode
 from offers.compile import compile_snapshot
 from offers.grounds import fence_id, numbered
-from offers.snapshot import ALWAYS, UNKNOWN
+from offers.intervals import ALWAYS, UNKNOWN
 from tests.reference.offers_world import DAY_MS, NOW_MS, campaign, product, snapshot, store
 
 

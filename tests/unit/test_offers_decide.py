@@ -134,7 +134,7 @@ def test_the_nearer_store_is_the_one_by_distance_to_its_edge() -> None:
     assert verdict.choice is not None
     assert verdict.choice.store == 9
     assert verdict.choice.terms["distance_m"] == pytest.approx(10.0)
-    assert verdict.choice.trigger is near[1]
+    assert near[verdict.choice.trigger] is near[1]
 
 
 def test_a_campaign_closed_at_one_store_is_offered_at_the_other() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from offers.audience import Consent
 from offers.caps import Caps
 from offers.catalogue import StoreRow
+from offers.consent import Consent
 from offers.decide import decide
 from offers.event import Search, Standing, Trigger
 from offers.reasons import RANKS, SENTENCES, Reason

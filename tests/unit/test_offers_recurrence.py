@@ -11,6 +11,7 @@ from offers.campaign import Recurrence, Schedule
 from offers.catalogue import CampaignRow, Catalogue
 from offers.compile import compile_snapshot
 from offers.errors import InvalidHours
+from offers.intervals import IntervalTable, covers
 from offers.recurrence import check, wall_intervals
 from offers.schedule import EPOCH, wall_ms
 from tests.reference.offers_world import NOW_MS, campaign, ms, store
@@ -68,15 +69,20 @@ def test_what_is_no_recurrence_is_refused_at_once(text: str) -> None:
     assert time.perf_counter() - began_s < 0.1
 
 
+def runs(table: IntervalTable, row: int, at_ms: int) -> bool:
+    some = slice(*table.ptr[row : row + 2].tolist())
+    return covers(table.starts[some].tolist(), table.ends[some].tolist(), at_ms)
+
+
 def test_a_campaign_runs_in_its_windows_and_its_recurrences() -> None:
     weekly = [{"days": ["mon"], "start": "08:00", "end": "09:00"}]
     again = [{"rrule": "FREQ=DAILY;COUNT=1", "start": "2026-11-21T12:30", "duration_s": 3600}]
     spec = campaign(schedule={"weekly": weekly, "recurrences": again, "only_while_open": False})
     found = compile_snapshot(Catalogue([store()], [], [CampaignRow(1, 1, spec)]), NOW_MS)
     row = int(found.postings.schedule[0])
-    covers = {text: found.schedules.covers(row, ms(text)) for text in (
+    found_at = {text: runs(found.schedules, row, ms(text)) for text in (
         "2026-11-21T10:29:59+00:00", "2026-11-21T10:30:00+00:00", "2026-11-21T11:30:00+00:00",
         "2026-11-23T06:30:00+00:00", "2026-11-23T07:00:00+00:00",
     )}  # fmt: skip
-    assert list(covers.values()) == [False, True, False, True, False]
+    assert list(found_at.values()) == [False, True, False, True, False]
     assert Schedule().recurrences == []
