@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.arrays import Flags, Longs, Records, frozen, in_lines
-from offers.kernels.records import CAMPAIGN, NONE, WANTED_LISTS, Flag, Kind
+from offers.kernels.records import CAMPAIGN, NONE, Flag, Kind
+from offers.kernels.wanted import END_BITS, WORDS
 from offers.live import LiveCampaign, Wanted
 from offers.words import word_keys
 
@@ -19,55 +20,46 @@ _NOTHING = Wanted()
 
 
 class CampaignTable:
-    """`rows` CAMPAIGN[C], ascending by id; `wanted_ptr` i8[9 W + 1] and `wanted_key` i8[K]: `WANTED_LISTS` ascending
-    lists a row of wanted things. Read-only."""
+    """`rows` CAMPAIGN[C], ascending by id; `wanted` i8[K], as `offers.kernels.wanted` reads it. Read-only."""
 
-    __slots__ = ("rows", "wanted_key", "wanted_ptr")
+    __slots__ = ("rows", "wanted")
 
-    def __init__(self, rows: Records, wanted_ptr: Longs, wanted_key: Longs) -> None:
+    def __init__(self, rows: Records, wanted: Longs) -> None:
         self.rows = in_lines(rows, CAMPAIGN)
-        self.wanted_ptr = frozen(wanted_ptr, np.int64)
-        self.wanted_key = frozen(wanted_key, np.int64)
+        self.wanted = frozen(wanted, np.int64)
 
     @classmethod
     def of(cls, campaigns: Sequence[LiveCampaign]) -> CampaignTable:
         """The table of these, in their order."""
-        lists: list[list[int]] = []
-        rows = [_row(campaign, lists) for campaign in campaigns]
-        ptr = list(accumulate(map(len, lists), initial=0))
-        keys = [key for some in lists for key in some]
-        return cls(np.array(rows, CAMPAIGN), np.array(ptr, np.int64), np.array(keys, np.int64))
+        wanted: list[int] = []
+        rows = [_row(campaign, wanted) for campaign in campaigns]
+        return cls(np.array(rows, CAMPAIGN), np.array(wanted, np.int64))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> CampaignTable:
         """Inverse of `arrays`."""
-        return cls(arrays["rows"].reshape(-1).view(CAMPAIGN), arrays["wanted_ptr"], arrays["wanted_key"])
+        return cls(arrays["rows"].reshape(-1).view(CAMPAIGN), arrays["wanted"])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Name → array, for the codec; `rows` as u1[C, 64]."""
-        rows = self.rows.view(np.uint8).reshape(-1, CAMPAIGN.itemsize)
-        return {"rows": rows, "wanted_ptr": self.wanted_ptr, "wanted_key": self.wanted_key}
+        return {"rows": self.rows.view(np.uint8).reshape(-1, CAMPAIGN.itemsize), "wanted": self.wanted}
 
     def changed(self, stays: Flags, more: Sequence[LiveCampaign]) -> CampaignTable:
         """bool[C]: the rows that stay, and *more*, in ascending id. The lists of the others are left where they are."""
         new = CampaignTable.of(more)
         coming = new.rows.copy()
-        coming["wanted"][coming["wanted"] != NONE] += (len(self.wanted_ptr) - 1) // WANTED_LISTS
+        coming["wanted"][coming["wanted"] != NONE] += len(self.wanted)
         rows = np.concatenate([self.rows[stays], coming])
-        return CampaignTable(
-            rows[np.argsort(rows["id"], kind="stable")],
-            np.concatenate([self.wanted_ptr, self.wanted_ptr[-1] + new.wanted_ptr[1:]]),
-            np.concatenate([self.wanted_key, new.wanted_key]),
-        )
+        return CampaignTable(rows[np.argsort(rows["id"], kind="stable")], np.concatenate([self.wanted, new.wanted]))
 
 
-def _row(campaign: LiveCampaign, lists: list[list[int]]) -> tuple[int, ...]:
-    """CAMPAIGN; its lists are added to *lists*."""
-    audience, wanted = campaign.audience, NONE
+def _row(campaign: LiveCampaign, wanted: list[int]) -> tuple[int, ...]:
+    """CAMPAIGN; what it names is added to *wanted*."""
+    audience = campaign.audience
     parts = (campaign.search, audience.wanted if audience else _NOTHING, campaign.covered)
+    place = len(wanted) if any(parts) else NONE
     if any(parts):
-        wanted = len(lists) // WANTED_LISTS
-        lists += [some for part in parts for some in _lists(part)]
+        wanted += _packed([keys for part in parts for keys in _lists(part)])
     open_only = Flag.OPEN if campaign.only_while_open else 0
     return (
         campaign.id,
@@ -79,7 +71,7 @@ def _row(campaign: LiveCampaign, lists: list[list[int]]) -> tuple[int, ...]:
         audience.within_ms // 1000 if audience else 0,
         campaign.cap_coupons,
         campaign.dwell_s if campaign.trigger == "dwell" else 0,
-        wanted,
+        place,
         campaign.priority,
         _KINDS[campaign.trigger],
         open_only | (Flag.AUDIENCE if audience else 0),
@@ -88,3 +80,9 @@ def _row(campaign: LiveCampaign, lists: list[list[int]]) -> tuple[int, ...]:
 
 def _lists(part: Wanted) -> Iterable[list[int]]:
     return sorted(part.products), word_keys(part.brands), word_keys(part.categories)
+
+
+def _packed(lists: Sequence[list[int]]) -> list[int]:
+    ends = list(accumulate(map(len, lists)))
+    words = [sum(end << END_BITS * k for k, end in enumerate(ends[g : g + WORDS])) for g in range(0, len(ends), WORDS)]
+    return words + [key for keys in lists for key in keys]

@@ -34,9 +34,11 @@ from offers.kernels.records import (
     Desk,
     Kind,
     Ledger,
+    Past,
 )
 from offers.live import LiveCampaign
 from offers.reasons import Reason
+from offers.silences import Silences
 from offers.snapshot import Snapshot
 from offers.words import word_keys
 
@@ -56,13 +58,14 @@ __all__ = [
     "decide_all",
 ]
 
-BEST: Final = 16
+BEST: Final = 8
 """So many of the other candidates stand in a decision's evidence; the rest are counted."""
 MOST_CANDIDATES: Final = 200_000
 """Events are taken together up to so many, which bounds the memory."""
 _ROOM: Final = 256
-_TERMS: Final = ("product", "brand", "category", "retailer")
-_OUTRANKED: Final = REASONS.index(Reason.OUTRANKED)
+_TERMS: Final = ("affinity_product", "affinity_brand", "affinity_category", "affinity_retailer")
+_NONE: Final = np.zeros(0, np.int32)
+_NOTHING: Final = frozen([], np.int64)
 
 Terms = dict[str, float | int]
 
@@ -103,6 +106,21 @@ class Books:
     history: History
 
 
+class _Found(NamedTuple):
+    """CANDIDATE."""
+
+    distance_m: float
+    product: float
+    brand: float
+    category: float
+    retailer: float
+    affinity: int
+    store: int
+    campaign: int
+    trigger: int
+    reason: int
+
+
 class Batch(NamedTuple):
     """Events in their order. `searches` go by the triggers' `search`; `begun_ms` i8[C], or empty where no campaign
     began lately: visits confirmed last before it have not met the campaign."""
@@ -110,11 +128,11 @@ class Batch(NamedTuple):
     events: Records
     triggers: Records
     searches: Sequence[Search] = ()
-    begun_ms: Longs = np.zeros(0, np.int64)
+    begun_ms: Longs = _NOTHING
 
 
 class Verdicts:
-    """What became of a batch, or of a part of it. Events go by their place in the batch."""
+    """What became of a batch, or of a part of it. Events go by their place in it."""
 
     def __init__(self, snapshot: Snapshot, batch: Batch, desk: Desk) -> None:
         self._snapshot = snapshot
@@ -126,58 +144,69 @@ class Verdicts:
         self.candidates: Records = desk.candidates[: last["first"] + last["count"]]
         """CANDIDATE[H]: each campaign once an event."""
 
-    def chosen(self) -> list[int]:
-        """The events that get an offer."""
-        found: list[int] = np.flatnonzero(self.verdicts["choice"] != NONE).tolist()
-        return found
-
-    def choice(self, event: int) -> Choice | None:
-        """What the event gets."""
-        at = int(self.verdicts["choice"][event])
-        if at == NONE:
-            return None
-        one = self.candidates[at]
-        campaign = self._snapshot.campaigns[int(one["campaign"])]
-        first = int(self._batch.events["trigger"][event])
-        return Choice(campaign, int(one["store"]), int(one["trigger"]) - first, _terms(campaign, one))
-
-    def best(self, event: int) -> tuple[Held, ...]:
-        """The candidates that came farthest beside the chosen one, the farthest first: at most `BEST`."""
-        verdict = self.verdicts[event]
-        return tuple(self._held(at) for at in self._best[event, : verdict["kept"]].tolist())
+    def made(self) -> list[tuple[int, Choice, tuple[Held, ...]]]:
+        """Of each event that gets an offer: which it is, what it gets, and the candidates that came farthest beside it,
+        the farthest first, at most `BEST`."""
+        events = np.flatnonzero(self.verdicts["choice"] != NONE)
+        verdicts = self.verdicts[events]
+        chosen = self.candidates[verdicts["choice"]].tolist()  # tuples: a field of a record costs a microsecond
+        first, kept = self._batch.events["trigger"][events].tolist(), verdicts["kept"].tolist()
+        others = np.concatenate([self._best[e, :n] for e, n in zip(events.tolist(), kept, strict=True)] or [_NONE])
+        rest = iter(self.candidates[others].tolist())
+        out = []
+        for e, one, n, trigger in zip(events.tolist(), chosen, kept, first, strict=True):
+            found = _Found._make(one)
+            campaign = self._snapshot.campaigns[found.campaign]
+            choice = Choice(campaign, found.store, found.trigger - trigger, _terms(campaign, found))
+            out.append((e, choice, tuple(self._held(_Found._make(next(rest))) for _ in range(n))))
+        return out
 
     def held(self, event: int) -> tuple[Held, ...]:
         """All candidates but the chosen one, in ascending id."""
         verdict = self.verdicts[event]
-        first, end = int(verdict["first"]), int(verdict["first"] + verdict["count"])
-        found = (self._held(at) for at in range(first, end) if at != verdict["choice"])
+        some = self.candidates[verdict["first"] : verdict["first"] + verdict["count"]].tolist()
+        found = (
+            self._held(_Found._make(one)) for at, one in enumerate(some, verdict["first"]) if at != verdict["choice"]
+        )
         return tuple(sorted(found, key=lambda held: held.campaign))
 
-    def silences(self) -> list[tuple[int, Reason, int]]:
-        """[(campaign id, reason, how often)] over all events."""
-        reason = np.where(self.candidates["reason"] == PASSED, _OUTRANKED, self.candidates["reason"])
-        reason[self.verdicts["choice"][self.verdicts["choice"] != NONE]] = len(REASONS)
-        keys = self.candidates["campaign"].astype(np.int64) * (len(REASONS) + 1) + reason
-        keys, counts = np.unique(keys[reason < len(REASONS)], return_counts=True)
-        place, rank = np.divmod(keys, len(REASONS) + 1)
-        ids = self._snapshot.ids[place]
-        return [(c, REASONS[r], n) for c, r, n in zip(ids.tolist(), rank.tolist(), counts.tolist(), strict=True)]
-
-    def _held(self, at: int) -> Held:
-        one = self.candidates[at]
-        campaign = self._snapshot.campaigns[int(one["campaign"])]
-        if one["reason"] == PASSED:
-            return Held(campaign.id, Reason.OUTRANKED, int(one["store"]), _terms(campaign, one))
-        return Held(campaign.id, REASONS[one["reason"]], int(one["store"]))
+    def _held(self, one: _Found) -> Held:
+        campaign = self._snapshot.campaigns[one.campaign]
+        if one.reason == PASSED:
+            return Held(campaign.id, Reason.OUTRANKED, one.store, _terms(campaign, one))
+        return Held(campaign.id, REASONS[one.reason], one.store)
 
 
-def decide_all(snapshot: Snapshot, batch: Batch, books: Books, stopped: Set[int]) -> list[Verdicts]:
-    """The verdicts on EVENT[E] in their order, part by part; what each event gets is noted in *books* and spent.
+def decide_all(
+    snapshot: Snapshot,
+    batch: Batch,
+    books: Books,
+    stopped: Set[int],
+    silences: Silences | None = None,
+    *,
+    noting: bool = True,
+) -> list[Verdicts]:
+    """The verdicts on EVENT[E] in their order, part by part; what each event gets is noted in *books* and spent at
+    once, unless *noting* is false. Who is not chosen is counted in *silences*.
 
     A campaign that an event meets at several stores is judged at each: it is held only if no store lets it pass, with
     the reason of the store where it passed the most questions (of equals, the one with the least id).
     """
-    return [_taken(snapshot, part, books, stopped, noting=True) for part in _parts(snapshot, batch)]
+    counted = Silences() if silences is None else silences
+    asked = Asked(
+        events=frozen(batch.events[:0], EVENT),
+        triggers=frozen(batch.triggers, TRIGGER),
+        search_ptr=frozen(_search_ptr(batch.searches), np.int64),
+        search_key=frozen(_search_keys(batch.searches), np.int64),
+        begun_ms=frozen(batch.begun_ms, np.int64),
+        stopped=frozen(sorted(stopped), np.int64),
+        noting=frozen([noting], np.uint8),
+    )
+    counts = _counts(snapshot, batch)
+    return [
+        _taken(snapshot, batch._replace(events=batch.events[part]), asked, books, counted, counts[part])
+        for part in _parts(counts)
+    ]
 
 
 def decide(snapshot: Snapshot, triggers: Sequence[Trigger], standing: Standing) -> Verdict:
@@ -187,11 +216,12 @@ def decide(snapshot: Snapshot, triggers: Sequence[Trigger], standing: Standing) 
         events[name] = getattr(standing, name)
     events["triggers"] = len(triggers)
     searches = [trigger.search for trigger in triggers if trigger.search is not None]
-    begun_ms = standing.begun_ms if standing.begun_ms is not None else np.zeros(0, np.int64)
+    begun_ms = standing.begun_ms if standing.begun_ms is not None else _NOTHING
     batch = Batch(events, _triggers(triggers, searches), searches, begun_ms)
     books = Books(standing.caps, standing.blocks, standing.history)
-    found = _taken(snapshot, batch, books, standing.stopped, noting=False)
-    return Verdict(found.choice(0), found.held(0))
+    found = decide_all(snapshot, batch, books, standing.stopped, noting=False)[0]
+    made = found.made()
+    return Verdict(made[0][1] if made else None, found.held(0))
 
 
 def _triggers(triggers: Sequence[Trigger], searches: Sequence[Search]) -> Records:
@@ -204,14 +234,13 @@ def _triggers(triggers: Sequence[Trigger], searches: Sequence[Search]) -> Record
     return out
 
 
-def _parts(snapshot: Snapshot, batch: Batch) -> Iterable[Batch]:
-    """The batch in runs of events with at most `MOST_CANDIDATES` together, or of one event."""
-    ends = np.cumsum(_counts(snapshot, batch))
-    first = 0
-    while first < len(batch.events):
+def _parts(counts: Longs) -> Iterable[slice]:
+    """Runs of events with at most `MOST_CANDIDATES` together, or of one event."""
+    ends, first = np.cumsum(counts), 0
+    while first < len(counts):
         before = ends[first - 1] if first else 0
         end = max(first + 1, int(np.searchsorted(ends, before + MOST_CANDIDATES, side="right")))
-        yield batch._replace(events=batch.events[first:end])
+        yield slice(first, end)
         first = end
 
 
@@ -224,48 +253,52 @@ def _counts(snapshot: Snapshot, batch: Batch) -> Longs:
     return counts
 
 
-def _taken(snapshot: Snapshot, batch: Batch, books: Books, stopped: Set[int], *, noting: bool) -> Verdicts:
-    events = frozen(batch.events, EVENT)
-    asked = Asked(
-        events,
-        frozen(batch.triggers, TRIGGER),
-        *_searches(batch.searches),
-        frozen(batch.begun_ms, np.int64),
-        frozen(sorted(stopped), np.int64),
-        frozen([noting], np.uint8),
-    )
-    counts = _counts(snapshot, batch)
+def _taken(snapshot: Snapshot, part: Batch, asked: Asked, books: Books, silences: Silences, counts: Longs) -> Verdicts:
+    events = frozen(part.events, EVENT)
+    asked = asked._replace(events=events)
     several = counts[events["triggers"] > 1]
     desk = Desk(
-        np.empty(len(events), VERDICT),
-        np.empty(int(counts.sum()), CANDIDATE),
-        np.empty((len(events), BEST), np.int32),
-        np.empty(_ROOM, BOUGHT),
-        np.empty(1 << int(2 * several.max(initial=1)).bit_length(), np.int32),
+        verdicts=np.empty(len(events), VERDICT),
+        candidates=np.empty(int(counts.sum()), CANDIDATE),
+        best=np.empty((len(events), BEST), np.int32),
+        past=_past(_ROOM),
+        silences=silences.arrays,
+        places=np.empty(1 << int(2 * several.max(initial=1)).bit_length(), np.int32),
     )
     rows = int(events["row"].max(initial=-1)) + 1
-    ledger = Ledger(books.caps.arrays(rows, len(events)), books.history.arrays(), books.blocks.arrays())
+    ledger = Ledger(books.caps.arrays(rows, len(events)), books.history.arrays(), books.blocks.table)
     done = 0
-    while (done := take(snapshot.world, ledger, asked, desk, done)) < len(events):
-        desk = desk._replace(bought=np.empty(2 * len(desk.bought), BOUGHT))
-    return Verdicts(snapshot, batch, desk)
+    while (stopped := take(snapshot.world, ledger, asked, desk, done)) < len(events):
+        silences.grow(int(counts[stopped]))
+        room = len(desk.past.bought) * (2 if stopped == done else 1)
+        done, desk = stopped, desk._replace(silences=silences.arrays, past=_past(room))
+    return Verdicts(snapshot, part, desk)
 
 
-def _searches(searches: Sequence[Search]) -> tuple[Longs, Longs]:
-    """(ptr, keys): three ascending lists each."""
-    lists = [
-        some for one in searches for some in (sorted(one.products), word_keys(one.brands), word_keys(one.categories))
-    ]
-    ptr = list(accumulate(map(len, lists), initial=0))
-    return frozen(ptr, np.int64), frozen([key for some in lists for key in some], np.int64)
+def _past(room: int) -> Past:
+    """For so many purchases, a power of two."""
+    return Past(np.empty(room, BOUGHT), np.empty(8 * room, np.int32), np.empty(4 * room, np.int32))
 
 
-def _terms(campaign: LiveCampaign, one: Records) -> Terms:
+def _search_lists(searches: Sequence[Search]) -> Iterable[list[int]]:
+    """Three ascending lists each."""
+    for one in searches:
+        yield from (sorted(one.products), word_keys(one.brands), word_keys(one.categories))
+
+
+def _search_ptr(searches: Sequence[Search]) -> list[int]:
+    return list(accumulate(map(len, _search_lists(searches)), initial=0))
+
+
+def _search_keys(searches: Sequence[Search]) -> list[int]:
+    return [key for some in _search_lists(searches) for key in some]
+
+
+def _terms(campaign: LiveCampaign, one: _Found) -> Terms:
     """What ranks the candidate: `affinity` is the sum of its own terms, to the millionth."""
-    return {
-        "priority": campaign.priority,
-        "affinity": int(one["affinity"]) / MICRO,
-        **{f"affinity_{name}": float(one[name]) for name in _TERMS if one[name]},
-        "worth_minor": campaign.worth_minor,
-        "distance_m": float(one["distance_m"]),
-    }
+    terms: Terms = {"priority": campaign.priority, "affinity": one.affinity / MICRO}
+    if one.affinity:
+        each = zip(_TERMS, one[1:5], strict=True)
+        terms |= {name: value for name, value in each if value}
+    terms["worth_minor"], terms["distance_m"] = campaign.worth_minor, one.distance_m
+    return terms

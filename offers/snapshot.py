@@ -69,8 +69,7 @@ class Snapshot:
         table, postings, products = self.table, self.postings, self.products
         return World(
             campaigns=table.rows,
-            wanted_ptr=table.wanted_ptr,
-            wanted_key=table.wanted_key,
+            wanted=table.wanted,
             ptr=frozen(postings.ptr, np.int64),
             campaign=frozen(postings.campaign, np.int32),
             schedule=frozen(postings.schedule, np.int32),

@@ -15,4 +15,5 @@ def warm() -> None:
     """Compile or load them."""
     blocks = Blocks()
     blocks.grant(1, 0)
-    decide_all(Snapshot.empty(), Batch(np.zeros(1, EVENT), np.zeros(0, TRIGGER)), Books(Caps(), blocks, History()), set())
+    nothing = Batch(np.zeros(1, EVENT), np.zeros(0, TRIGGER))
+    decide_all(Snapshot.empty(), nothing, Books(Caps(), blocks, History()), set())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.geo_ground import World
 from benchmarks.geo_pairs import Pairs
-from benchmarks.peers.servers import SocketPostgres, folder, running
+from benchmarks.peers.servers import folder, running, with_postgis
 from engine.embedded.postgres import DATABASE, USER
 from geo.units import EARTH_RADIUS_M
 
@@ -77,7 +77,7 @@ class Postgis:
 async def postgis(world: World, points: int, settings: Mapping[str, Any]) -> AsyncIterator[Postgis]:
     """A server of our own with the world in it; gone at the end. Raises RuntimeError when there is no PostGIS."""
     with folder() as data:
-        server = SocketPostgres(data, OPTIONS | {name: str(value) for name, value in settings.items()})
+        server = with_postgis(data, OPTIONS | {name: str(value) for name, value in settings.items()})
         with running(server):
             connection = await asyncpg.connect(
                 host=str(server.folder), port=server.port, user=USER, database=DATABASE, command_timeout=600

@@ -18,12 +18,12 @@ from engine.embedded.valkey import ValkeyServer
 
 
 class SocketPostgres(PostgresServer):
-    """Debian's PostgreSQL, which has PostGIS, reached by a socket in its folder; its data need not survive."""
+    """A PostgreSQL reached by a socket in its folder, the embedded one unless *programs* are given; its data need not
+    survive."""
 
-    def __init__(self, data: Path, options: Mapping[str, str]) -> None:
-        if (programs := postgis_bin()) is None:
-            raise RuntimeError("to measure against PostGIS: make peers")
-        super().__init__(dataclasses.replace(settle(data), postgres_bin=programs))
+    def __init__(self, data: Path, options: Mapping[str, str], programs: Path | None = None) -> None:
+        home = settle(data)
+        super().__init__(dataclasses.replace(home, postgres_bin=programs) if programs else home)
         own = {"listen_addresses": "", "fsync": "off", "unix_socket_directories": str(self.folder)}
         self._options = {**own, **options}
 
@@ -47,6 +47,13 @@ class SocketValkey(ValkeyServer):
         command = super()._command()
         flags = ["--unixsocket", str(self.socket), "--appendonly", "no"]
         return dataclasses.replace(command, argv=[*command.argv, *flags])
+
+
+def with_postgis(data: Path, options: Mapping[str, str]) -> SocketPostgres:
+    """Debian's, which has PostGIS; raises RuntimeError when it is not there."""
+    if (programs := postgis_bin()) is None:
+        raise RuntimeError("to measure against PostGIS: make peers")
+    return SocketPostgres(data, options, programs)
 
 
 @contextlib.contextmanager

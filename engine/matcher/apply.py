@@ -56,7 +56,7 @@ def _outcome(state: State, result: StepResult, payload: dict[str, Any]) -> None:
         state.caps.give_back(row, campaign, int(payload["logged_ms"]))
         state.blocks.refund(campaign)
     result.refunds.append((UUID(payload["decision"]), campaign))
-    result.tally[campaign, "refund"] += 1
+    result.counted[campaign, "refund"] += 1
 
 
 def _grant(state: State, _: StepResult, payload: dict[str, Any]) -> None:

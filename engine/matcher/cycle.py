@@ -41,6 +41,10 @@ IDLE_COMMIT_S = 1.0
 CHECKPOINT_S = 5.0
 SHORTEST_TURN_S = 0.015
 """Under a stream of single pings a turn takes what came meanwhile, instead of turning for each."""
+FEW_SILENCES = 1_000
+SILENCES_S = 5.0
+"""So many reasons of campaigns are written with every commit; more, which are rows by the ten thousand, so often. A
+matcher that is killed takes the counts of these seconds with it."""
 BREATH = 4
 """Partitions stepped without letting go of the event loop."""
 AWAY_S = 0.2
@@ -70,6 +74,8 @@ class Cycle:
         self._found: dict[int, StepResult] = {}
         self._committed_at: dict[int, float] = {}
         self._checkpointed_at: dict[int, float] = {}
+        self._told_at: dict[int, float] = {}
+        """Partition → when its silences were written."""
         self.starved: dict[int, set[int]] = {}
         """Partition → campaigns that held an offer back for want of a coupon; the keeper leases more."""
         self.low: dict[int, set[int]] = {}
@@ -85,7 +91,7 @@ class Cycle:
         p, now = owned.state.p, time.monotonic()
         self.owned[p] = owned
         self._found[p] = StepResult()
-        self._committed_at[p] = self._checkpointed_at[p] = now
+        self._committed_at[p] = self._checkpointed_at[p] = self._told_at[p] = now
 
     def drop(self, partitions: frozenset[int] | set[int], why: str) -> None:
         """Forget partitions with all that is not committed; recovery starts from what is."""
@@ -176,6 +182,7 @@ class Cycle:
         while self.leaving:
             p = self.leaving.pop()
             if p in self.owned:
+                await self._tell([p])
                 await self._checkpoint(p)
                 self.drop({p}, "fair share")
 
@@ -207,11 +214,20 @@ class Cycle:
             await self._committed(shares, repeated)
             return
 
+    async def _tell(self, partitions: list[int]) -> None:
+        """Commit them with all silences."""
+        self._told_at |= dict.fromkeys(partitions, -SILENCES_S)
+        await self.flush(partitions)
+
     def _share(self, p: int) -> Share:
         """What was found so far; what is found from now on belongs to the next commit."""
         owned, found = self.owned[p], self._found[p]
         state = owned.state
         self._found[p] = StepResult()
+        if len(found.silences) > FEW_SILENCES and time.monotonic() - self._told_at[p] < SILENCES_S:
+            self._found[p].silences, found.silences = found.silences, self._found[p].silences
+        else:
+            self._told_at[p] = time.monotonic()
         moved = {decision.campaign.id for decision in found.decisions} | found.returned.keys()
         unwritten = frozenset(moved & state.blocks.unwritten)
         return Share(p, owned.epoch, owned.committed, state.position, state.fact_seq, found, unwritten)
@@ -248,7 +264,7 @@ class Cycle:
         """The decision was there before and wrote nothing: its cap and its budget were not used."""
         owned.state.caps.give_back(decision.number // PARTITIONS, decision.campaign.id, decision.logged_ms)
         owned.state.blocks.refund(decision.campaign.id)
-        self._found[owned.state.p].tally[decision.campaign.id, "decision.repeated"] += 1
+        self._found[owned.state.p].counted[decision.campaign.id, "decision.repeated"] += 1
         _REPEATED.inc()
 
     async def _checkpoint_oldest(self) -> None:
@@ -275,7 +291,7 @@ class Cycle:
 
     async def drain(self) -> None:
         """Commit everything found and checkpoint every partition; what fails is left to the next owner."""
-        await self.flush(list(self.owned))
+        await self._tell(list(self.owned))
         for p in list(self.owned):
             try:
                 await self._checkpoint(p)

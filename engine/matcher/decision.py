@@ -10,6 +10,7 @@ import xxhash
 
 from offers.decide import Held
 from offers.live import LiveCampaign
+from offers.silences import Silences
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class StepResult:
     """What `step` found out about a run of entries of one partition; `commit` writes it."""
 
     decisions: list[Decision] = field(default_factory=list)
-    tally: Counter[tuple[int, str]] = field(default_factory=Counter)
-    """(campaign or 0, name) → count."""
+    counted: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """(campaign or 0, name) → count, of what was done."""
+    silences: Silences = field(default_factory=Silences)
+    """And of what was held back."""
     refunds: list[tuple[UUID, int]] = field(default_factory=list)
     """(decision, campaign) of outcome facts: budget and cap go back."""
     returned: Counter[int] = field(default_factory=Counter)
@@ -58,6 +61,12 @@ class StepResult:
     """Campaigns that held an offer back because the block was spent."""
     low: set[int] = field(default_factory=set)
     """Campaigns whose block will be spent soon."""
+
+    @property
+    def tally(self) -> Counter[tuple[int, str]]:
+        """(campaign or 0, name) → count, of all that happened."""
+        held = {(campaign, f"reason.{reason.value}"): n for campaign, reason, n in self.silences.items()}
+        return self.counted + Counter(held)
 
     @property
     def urgent(self) -> bool:

@@ -16,8 +16,10 @@ from engine.matcher.state import State
 from geo.arrays import Flags, Floats, Ints, Longs, Records
 from geo.cells import coarse
 from offers.decide import EVENT, Batch, Kind, Search, Verdicts, decide_all
+from offers.kernels.records import rank
 from offers.reasons import Reason
 
+_DRY = rank(Reason.BUDGET_EXHAUSTED)
 LOW_WATER = 128
 """A block below this fraction of the budget asks for more (a lease brings a 64th)."""
 
@@ -68,11 +70,9 @@ def judge(state: State, result: StepResult, events: Events, means: Means, *, eve
     """Decide all triggers of each event together; write the outcome into *state* and *result*."""
     batch = Batch(_events(state, events, means, event_age_ms), means.triggers, means.searches, means.begun_ms)
     first = 0
-    for verdicts in decide_all(state.snapshot, batch, state.books, state.stopped):
-        for campaign, reason, n in verdicts.silences():
-            result.tally[campaign, f"reason.{reason.value}"] += n
-            if reason is Reason.BUDGET_EXHAUSTED:
-                result.starved.add(campaign)
+    for verdicts in decide_all(state.snapshot, batch, state.books, state.stopped, result.silences):
+        dry = verdicts.candidates["campaign"][verdicts.candidates["reason"] == _DRY]
+        result.starved.update(state.snapshot.ids[dry].tolist())
         _issue(state, result, events, means, verdicts, first)
         first += len(verdicts.verdicts)
 
@@ -90,19 +90,18 @@ def _events(state: State, events: Events, means: Means, event_age_ms: int) -> Re
 
 def _issue(state: State, result: StepResult, events: Events, means: Means, verdicts: Verdicts, first: int) -> None:
     """The decisions of a part of the events, which begins with the one at *first*."""
-    chosen = verdicts.chosen()
-    if not chosen:
+    made = verdicts.made()
+    if not made:
         return
-    at = np.array(chosen) + first
+    at = np.array([e for e, _, _ in made]) + first
     cells = coarse(events.lat[at], events.lng[at]).tolist()
-    for one, e, cell in zip(chosen, at.tolist(), cells, strict=True):
-        choice = verdicts.choice(one)
-        assert choice is not None
+    before = np.cumsum(means.counts) - means.counts
+    for e, cell, (_, choice, held) in zip(at.tolist(), cells, made, strict=True):
         campaign, row = choice.campaign, int(events.row[e])
         if state.blocks.left(campaign.id) < max(1, campaign.budget_coupons // LOW_WATER):
             result.low.add(campaign.id)
         number = number_of(row, state.p)
-        trigger = int(means.counts[:e].sum()) + choice.trigger
+        trigger = int(before[e]) + choice.trigger
         result.decisions.append(
             Decision(
                 id=derived("decision", number, *events.key(e)),
@@ -117,7 +116,7 @@ def _issue(state: State, result: StepResult, events: Events, means: Means, verdi
                 event_at_ms=int(events.at_ms[e]),
                 logged_ms=int(events.logged_ms[e]),
                 terms=choice.terms,
-                held=verdicts.best(one),
+                held=held,
             )
         )
-        result.tally[campaign.id, "decision"] += 1
+        result.counted[campaign.id, "decision"] += 1

@@ -230,7 +230,7 @@ class _Step:
 
     def count(self, name: str, n: int = 1, *, campaign: int = 0) -> None:
         if n and self.deciding:
-            self.result.tally[campaign, name] += n
+            self.result.counted[campaign, name] += n
 
 
 def _triggers(calling: Records) -> Records:

@@ -2,138 +2,160 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from geo.arrays import Ints
 from geo.kernels import fetch, inlined, kernel
 from offers.consent import CROSS_RETAILER, HISTORY
-from offers.kernels.blocks import slot_of
-from offers.kernels.bought import remember, tell
+from offers.kernels.bought import forget, remember, tell
+from offers.kernels.hashing import expect, home, slot_of
 from offers.kernels.questions import Moment, barred, held_early, held_late, mask_of, opened, waits
 from offers.kernels.ranking import better, farther, keep_best
-from offers.kernels.records import MICRO, NONE, PASSED, Asked, Desk, Flag, Ledger, Notes, Rows, World
+from offers.kernels.records import (
+    MICRO,
+    NONE,
+    PASSED,
+    Asked,
+    Desk,
+    Ledger,
+    Notes,
+    Rows,
+    World,
+    rank,
+)
+from offers.kernels.silences import count, roomy
+from offers.kernels.wanted import expect_row
+from offers.reasons import Reason
 
 _AHEAD = 8
-"""Postings between asking for a campaign's line of memory and reading it."""
-_AUDIENCE = int(Flag.AUDIENCE)
-_UNREAD = -1
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_DOWN = np.uint64(40)
+"""Candidates between asking for a line of memory and reading it."""
+_OUTRANKED = rank(Reason.OUTRANKED)
 
 
 @kernel
 def take(world: World, ledger: Ledger, asked: Asked, desk: Desk, start: int) -> int:
-    """Decide the events from *start* on. How many there are, or the one before which it stopped: a customer bought
-    more than the desk has room for. There is room for all candidates that the events' fences can have, and for a note
-    of each event."""
+    """Decide the events from *start* on. How many there are, or the one before which it stopped: a customer bought more
+    than the desk has room for, or there is no room to count its silences. There is room for all candidates that the
+    events' fences can have, and for a note of each event."""
     filled = 0
     if start:
         filled = desk.verdicts[start - 1]["first"] + desk.verdicts[start - 1]["count"]
     for e in range(start, len(asked.events)):
-        count = _decide(world, ledger, asked, desk, e, filled)
-        if count < 0:
+        event, verdict = asked.events[e], desk.verdicts[e]
+        if not roomy(desk.silences, _most(world, asked, event)):
             return e
-        filled += count
+        known = _known(world, ledger, event, desk)
+        if known < 0:
+            return e
+        met = _meet(world, asked, event, desk.candidates[filled:])
+        _ask(world, ledger, asked, (event, desk, known), desk.candidates[filled : filled + met])
+        if event["triggers"] > 1:
+            met = _once(desk, desk.candidates[filled : filled + met])
+        candidates = desk.candidates[filled : filled + met]
+        choice = _best(world, event, desk, known, candidates)
+        verdict["first"], verdict["count"], verdict["choice"], verdict["kept"] = filled, met, NONE, 0
+        count(desk.silences, world.campaigns, candidates, choice, _OUTRANKED)
+        if choice != NONE:
+            verdict["choice"] = filled + choice
+            verdict["kept"] = keep_best(world.campaigns, candidates, choice, desk.best[e])
+            for k in range(verdict["kept"]):
+                desk.best[e, k] += filled
+            if asked.noting[0]:
+                chosen = world.campaigns[candidates[choice]["campaign"]]["id"]
+                note(ledger.notes, event["row"], chosen, event["now_ms"])
+                ledger.blocks[slot_of(ledger.blocks, chosen)]["spent"] += 1
+        filled += met
     return len(asked.events)
 
 
 @inlined
-def _decide(world: World, ledger: Ledger, asked: Asked, desk: Desk, e: int, first: int) -> int:
-    """Write the verdict on event *e* and its candidates from *first* on; how many these are, -1 for want of room."""
-    event, known = asked.events[e], _UNREAD
-    mask, count, several = mask_of(ledger.notes, event["row"]), 0, event["triggers"] > 1
-    if several:
-        desk.places[:] = NONE
+def _most(world: World, asked: Asked, event: Rows) -> int:
+    """How many candidates the event can have."""
+    most = 0
+    for t in range(event["trigger"], event["trigger"] + event["triggers"]):
+        fence = asked.triggers[t]["fence"]
+        most += world.ptr[fence + 1] - world.ptr[fence]
+    return most
+
+
+@inlined
+def _known(world: World, ledger: Ledger, event: Rows, desk: Desk) -> int:
+    """How many products the customer bought, written to the desk; none without consent to use them; -1: no room."""
+    if not event["consents"] & HISTORY:
+        forget(desk.past)
+        return 0
+    return remember(world, ledger.lines, event["row"], event["now_ms"], desk.past)
+
+
+@inlined
+def _meet(world: World, asked: Asked, event: Rows, candidates: Rows) -> int:
+    """Write who waits for the triggers, with the reason by dates, consent and place; how many."""
+    met = 0
     for t in range(event["trigger"], event["trigger"] + event["triggers"]):
         trigger = asked.triggers[t]
         fence = trigger["fence"]
         distance_m = max(0.0, world.radius_m[fence] + trigger["edge_m"])
-        moment = Moment(
-            event,
-            trigger,
-            barred(event, trigger["kind"]),
-            opened(world, world.fence_hours[fence], event["now_ms"]),
-            mask,
-        )
+        open_now = opened(world, world.fence_hours[fence], event["now_ms"])
+        moment = Moment(event, trigger, barred(event, trigger["kind"]), open_now)
         end = world.ptr[fence + 1]
         for m in range(world.ptr[fence], end):
             if m + _AHEAD < end:
                 fetch(world.campaigns, world.campaign[m + _AHEAD])
             place = world.campaign[m]
             campaign = world.campaigns[place]
-            if not waits(campaign, place, trigger, asked.begun_ms):
-                continue
-            reason = held_early(world, asked, moment, campaign, world.schedule[m])
-            if reason == PASSED:
-                if known == _UNREAD and campaign["flags"] & _AUDIENCE:
-                    known = _known(world, ledger, event, desk.bought)
-                    if known < 0:
-                        return -1
-                reason = held_late(world, ledger, moment, campaign, desk.bought[: max(known, 0)])
-            at = first + count
-            one = desk.candidates[at]
-            one["campaign"], one["store"], one["trigger"] = place, world.fence_store[fence], t
-            one["reason"], one["distance_m"] = reason, distance_m
-            if several:
-                old = _met(desk.candidates, desk.places, place, at)
-                if old != NONE:
-                    if farther(one, desk.candidates[old]):
-                        desk.candidates[old] = one
-                    continue
-            count += 1
-    return _choose(world, ledger, asked, desk, e, (first, count, known))
+            if waits(campaign, place, trigger, asked.begun_ms):
+                one = candidates[met]
+                one["campaign"], one["store"], one["trigger"] = place, world.fence_store[fence], t
+                one["reason"] = held_early(world, asked, moment, campaign, world.schedule[m])
+                one["distance_m"] = distance_m
+                met += 1
+    return met
 
 
 @inlined
-def _known(world: World, ledger: Ledger, event: Rows, bought: Rows) -> int:
-    """How many products the customer bought, written to *bought*; none without consent to use them; -1: no room."""
-    if not event["consents"] & HISTORY:
-        return 0
-    return remember(world, ledger.lines, event["row"], event["now_ms"], bought)
+def _ask(world: World, ledger: Ledger, asked: Asked, which: tuple[Rows, Desk, int], candidates: Rows) -> None:
+    """Ask the candidates that nothing holds yet what the customer bought and has had, and what is left."""
+    event, desk, known = which
+    mask = mask_of(ledger.notes, event["row"])
+    for k in range(-_AHEAD, len(candidates)):
+        if k + _AHEAD < len(candidates) and candidates[k + _AHEAD]["reason"] == PASSED:
+            soon = world.campaigns[candidates[k + _AHEAD]["campaign"]]
+            expect_row(world.wanted, soon["wanted"])
+            expect(ledger.blocks, soon["id"])
+        if k >= 0 and candidates[k]["reason"] == PASSED:
+            one = candidates[k]
+            campaign, trigger = world.campaigns[one["campaign"]], asked.triggers[one["trigger"]]
+            one["reason"] = held_late(world, ledger, (event, trigger, campaign), mask, (desk.past, known))
 
 
 @inlined
-def _met(candidates: Rows, places: Ints, campaign: int, at: int) -> int:
-    """The candidate that the event has of this campaign already; NONE: it has none, and now *at*."""
-    mask = len(places) - 1
-    slot = int((np.uint64(campaign) * _MIX) >> _DOWN) & mask
-    while places[slot] != NONE:
-        if candidates[places[slot]]["campaign"] == campaign:
-            return int(places[slot])
-        slot = (slot + 1) & mask
-    places[slot] = at
-    return NONE
+def _once(desk: Desk, candidates: Rows) -> int:
+    """Of a campaign met at several stores leave the one where it came farthest; how many are left, at the front."""
+    places, left = desk.places, 0
+    places[:] = NONE
+    for k in range(len(candidates)):
+        slot = home(len(places), candidates[k]["campaign"])
+        while places[slot] != NONE and candidates[places[slot]]["campaign"] != candidates[k]["campaign"]:
+            slot = (slot + 1) & (len(places) - 1)
+        if places[slot] == NONE:
+            places[slot] = left
+            candidates[left] = candidates[k]
+            left += 1
+        elif farther(candidates[k], candidates[places[slot]]):
+            candidates[places[slot]] = candidates[k]
+    return left
 
 
 @inlined
-def _choose(world: World, ledger: Ledger, asked: Asked, desk: Desk, e: int, found: tuple[int, int, int]) -> int:
-    """Rank what nothing holds, note the best; how many candidates there are, -1 for want of room."""
-    first, count, known = found
-    event, choice = asked.events[e], NONE
-    cross_retailer = event["consents"] & CROSS_RETAILER != 0
-    for k in range(first, first + count):
-        one = desk.candidates[k]
-        if one["reason"] != PASSED:
-            continue
-        if known == _UNREAD:
-            known = _known(world, ledger, event, desk.bought)
-            if known < 0:
-                return -1
-        tell(world, world.campaigns[one["campaign"]], desk.bought[:known], cross_retailer, one)
-        total = one["product"] + one["brand"] + one["category"] + one["retailer"]
-        one["affinity"] = np.int64(np.rint(total * MICRO))
-        if choice == NONE or better(world.campaigns, one, desk.candidates[choice]):
-            choice = k
-    verdict, candidates = desk.verdicts[e], desk.candidates[first : first + count]
-    verdict["first"], verdict["count"], verdict["choice"] = first, count, choice
-    verdict["kept"] = 0
-    if choice != NONE:
-        verdict["kept"] = keep_best(world.campaigns, candidates, choice, first, desk.best[e])
-        if asked.noting[0]:
-            chosen = world.campaigns[desk.candidates[choice]["campaign"]]["id"]
-            note(ledger.notes, event["row"], chosen, event["now_ms"])
-            ledger.blocks.spent[slot_of(ledger.blocks.campaign, chosen)] += 1
-    return count
+def _best(world: World, event: Rows, desk: Desk, known: int, candidates: Rows) -> int:
+    """Write the terms of those that nothing holds; which of them is the best, -1 if there is none."""
+    choice, cross_retailer = NONE, event["consents"] & CROSS_RETAILER != 0
+    for k in range(len(candidates)):
+        one = candidates[k]
+        if one["reason"] == PASSED:
+            tell(world.wanted, world.campaigns[one["campaign"]], desk.past, known, cross_retailer, one)
+            total = one["product"] + one["brand"] + one["category"] + one["retailer"]
+            one["affinity"] = round(total * MICRO)
+            if choice == NONE or better(world.campaigns, one, candidates[choice]):
+                choice = k
+    return choice
 
 
 @inlined

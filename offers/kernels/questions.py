@@ -8,9 +8,9 @@ from geo.arrays import Longs
 from geo.kernels import inlined, kernel
 from offers.consent import CROSS_RETAILER, HISTORY, LOCATION, MARKETING
 from offers.intervals import ALWAYS, UNKNOWN
-from offers.kernels.blocks import coupons_left
 from offers.kernels.bought import belongs
-from offers.kernels.records import NONE, PASSED, Asked, Flag, Kind, Ledger, Notes, Rows, World, rank
+from offers.kernels.hashing import slot_of
+from offers.kernels.records import NONE, PASSED, Asked, Flag, Kind, Ledger, Notes, Past, Rows, World, rank
 from offers.kernels.wanted import among, answers
 from offers.reasons import Reason
 
@@ -34,8 +34,6 @@ class Moment(NamedTuple):
     """What holds every offer of the event, or PASSED."""
     opened: int
     """What holds an offer that asks for an open store, or PASSED."""
-    mask: int
-    """`mask_of` the customer."""
 
 
 @inlined
@@ -116,7 +114,7 @@ def held_early(world: World, asked: Asked, moment: Moment, campaign: Rows, sched
         return _NOT_STARTED if now_ms < campaign["starts_ms"] else _ENDED
     if moment.barred != PASSED:
         return moment.barred
-    if trigger["kind"] == _SEARCH and not answers(world, campaign["wanted"], asked, trigger["search"]):
+    if trigger["kind"] == _SEARCH and not answers(world.wanted, campaign["wanted"], asked, trigger["search"]):
         return _MISMATCH
     if schedule != ALWAYS and not covers(world.schedules, schedule, now_ms):
         return _OUTSIDE
@@ -124,16 +122,17 @@ def held_early(world: World, asked: Asked, moment: Moment, campaign: Rows, sched
 
 
 @inlined
-def held_late(world: World, ledger: Ledger, moment: Moment, campaign: Rows, bought: Rows) -> int:
-    """The reason by what the customer bought and has had, and by what the campaign has left, or PASSED."""
-    event, trigger = moment.event, moment.trigger
+def held_late(world: World, ledger: Ledger, which: tuple[Rows, Rows, Rows], mask: int, past: tuple[Past, int]) -> int:
+    """The reason by what the customer bought and has had, and by what the campaign has left, or PASSED. *which*: event,
+    trigger, campaign; *mask* is `mask_of` the customer; *past*: and how many products."""
+    event, trigger, campaign = which
     now_ms = event["now_ms"]
     if campaign["flags"] & _AUDIENCE:
         if not event["consents"] & HISTORY:
             return _NO_HISTORY
-        if not belongs(world, campaign, bought, event["consents"] & CROSS_RETAILER != 0, now_ms):
+        if not belongs(world.wanted, campaign, past[0], past[1], event["consents"] & CROSS_RETAILER != 0, now_ms):
             return _NOT_IN_AUDIENCE
-    if moment.mask >> (campaign["id"] & 63) & 1:
+    if mask >> (campaign["id"] & 63) & 1:
         # A visit gets one coupon of a campaign at most, also of one that was paused meanwhile and began again.
         row, campaign_id = event["row"], campaign["id"]
         if trigger["kind"] == _START and coupons(ledger.notes, row, campaign_id, trigger["since_ms"] - 1):
@@ -141,4 +140,5 @@ def held_late(world: World, ledger: Ledger, moment: Moment, campaign: Rows, boug
         since_ms = now_ms - campaign["cap_s"] * 1000
         if coupons(ledger.notes, row, campaign_id, since_ms) >= campaign["cap_coupons"]:
             return _CAP
-    return PASSED if coupons_left(ledger.blocks, campaign["id"]) > 0 else _BUDGET
+    block = ledger.blocks[slot_of(ledger.blocks, campaign["id"])]
+    return PASSED if block["granted"] > block["spent"] else _BUDGET

@@ -48,19 +48,19 @@ def _before(campaigns: Rows, one: Rows, other: Rows) -> bool:
 
 
 @kernel
-def keep_best(campaigns: Rows, candidates: Rows, choice: int, first: int, best: Ints) -> int:
-    """Write the places, counted from *first*, of the candidates that came farthest beside the chosen one, as many as
-    *best* holds, the farthest first; how many."""
+def keep_best(campaigns: Rows, candidates: Rows, choice: int, best: Ints) -> int:
+    """Write the places of the candidates that came farthest beside the chosen one, as many as *best* holds, the
+    farthest first; how many."""
     kept = 0
     for k in range(len(candidates)):
-        if first + k == choice:
+        if k == choice:
             continue
-        if kept == len(best) and not _before(campaigns, candidates[k], candidates[best[kept - 1] - first]):
+        if kept == len(best) and not _before(campaigns, candidates[k], candidates[best[kept - 1]]):
             continue
         at = kept if kept < len(best) else kept - 1
-        while at > 0 and _before(campaigns, candidates[k], candidates[best[at - 1] - first]):
+        while at > 0 and _before(campaigns, candidates[k], candidates[best[at - 1]]):
             best[at] = best[at - 1]
             at -= 1
-        best[at] = first + k
+        best[at] = k
         kept = min(kept + 1, len(best))
     return kept

@@ -52,10 +52,8 @@ CAMPAIGN: Final = np.dtype(
     ]
 )
 """What a decision asks of one campaign: 64 bytes, a line of the processor's cache. `cap_s`: how long a coupon counts;
-`within_s`: how long a purchase makes its buyer part of the audience; `wanted`: row of its lists, -1 without any."""
-
-WANTED_LISTS: Final = 9
-"""Lists a row of `wanted`: products, brands and categories of the search, of the audience, of what is covered."""
+`within_s`: how long a purchase makes its buyer part of the audience; `wanted`: where its lists are
+(`offers.kernels.wanted`), -1 without any."""
 
 EVENT: Final = np.dtype(
     [
@@ -118,12 +116,14 @@ BOUGHT: Final = np.dtype(
         ("category", "i8"),
         ("weight", "f8"),
         ("at_s", "i8"),
-        ("known", "?"),
     ],
-    align=True,
 )
 """A product that a customer bought: its weight over all purchases, the time of the last one. `brand` and `category` are
-keys (`offers.words`), `NO_WORD` for none; `known`: the product is in the catalogue."""
+keys (`offers.words`), `NO_WORD` for none. Of a product that is not in the catalogue any more `retailer` is -1."""
+
+BLOCK: Final = np.dtype([("key", "i8"), ("granted", "i8"), ("spent", "i8"), ("begun", "?")], align=True)
+"""A campaign's budget block: its id, coupons; `begun`: its first coupons are in the block."""
+SILENCE: Final = np.dtype([("key", "i8"), ("often", "i8")])
 
 PASSED: Final = constant(255)
 """In place of a reason: nothing holds the candidate."""
@@ -144,8 +144,7 @@ class World(NamedTuple):
     """What the snapshot says; see `offers.snapshot`, `offers.campaigns` and `offers.products`."""
 
     campaigns: Rows
-    wanted_ptr: Longs
-    wanted_key: Longs
+    wanted: Longs
     ptr: Longs
     campaign: Ints
     schedule: Ints
@@ -184,12 +183,13 @@ class Lines(NamedTuple):
     quantity: Rows
 
 
-class Blocks(NamedTuple):
-    """Budget blocks by campaign: `offers.budget`."""
+class Silences(NamedTuple):
+    """How often which reason held which campaign: `offers.silences`."""
 
-    campaign: Longs
-    granted: Longs
-    spent: Longs
+    table: Rows
+    """SILENCE[H]."""
+    used: Longs
+    """i8[1]: slots taken."""
 
 
 class Ledger(NamedTuple):
@@ -197,7 +197,8 @@ class Ledger(NamedTuple):
 
     notes: Notes
     lines: Lines
-    blocks: Blocks
+    blocks: Rows
+    """BLOCK[H]: `offers.budget`."""
 
 
 class Asked(NamedTuple):
@@ -216,6 +217,18 @@ class Asked(NamedTuple):
     """u1[1]: whether what is chosen is noted and spent at once, so that the next event finds it so."""
 
 
+class Past(NamedTuple):
+    """What one customer bought, and where in it a key is: a hash of (list, key) → lines, each list of lines chained.
+
+    An entry is `4 * line + list`; lists are products, brands, categories and retailers."""
+
+    bought: Rows
+    slot: Ints
+    """i4[H]: the first entry of a key, -1; a power of two, at least eight times the lines."""
+    following: Ints
+    """i4[4 B]: the next entry with the same list and key, -1."""
+
+
 class Desk(NamedTuple):
     """What is found, and room to work in."""
 
@@ -223,6 +236,7 @@ class Desk(NamedTuple):
     candidates: Rows
     best: Ints
     """i4[E, K]: the candidates that came farthest beside the chosen one."""
-    bought: Rows
+    past: Past
+    silences: Silences
     places: Ints
     """A hash of campaigns → candidate, for events of several triggers; a power of two."""

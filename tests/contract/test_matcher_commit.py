@@ -93,7 +93,7 @@ async def test_what_is_stored_of_a_decision(database: Any) -> None:
     assert row["event_at"].timestamp() * 1000 == pytest.approx(decision.event_at_ms)
     assert row["valid_until"].timestamp() * 1000 == pytest.approx(decision.logged_ms + 3_600_000)
     assert (row["customer"], row["campaign"], row["store"], row["trigger"]) == (number(0), 1, 1, "enter")
-    assert row["held"] == [{"campaign": 4, "reason": "not_in_audience"}]
+    assert row["held"] == [{"campaign": 4, "reason": "not_in_audience", "store": 1}]
     assert row["offer"]["percent"] == 10
 
 
@@ -161,7 +161,9 @@ async def test_two_owners_at_once_write_once(furnished: Settings, database: Any)
 
 async def test_a_lost_partition_takes_its_whole_transaction_with_it_and_no_more(database: Any) -> None:
     """The owner is told which one it lost, and commits the others."""
-    lost = Share(OTHER, await took_over(database, OTHER), 0, 7, 0, StepResult(tally=Counter({(0, "ping.accepted"): 3})))
+    lost = Share(
+        OTHER, await took_over(database, OTHER), 0, 7, 0, StepResult(counted=Counter({(0, "ping.accepted"): 3}))
+    )
     await took_over(database, OTHER)
     kept = share(arrivals(), await took_over(database))
     before = await seen(database)
@@ -255,8 +257,8 @@ async def test_returned_coupons_leave_block_and_budget(database: Any) -> None:
 async def test_counts_add_up(database: Any) -> None:
     epoch = await took_over(database)
     counted = Counter({(0, "ping.accepted"): 5, (1, "reason.cap_reached"): 2})
-    await commit(database, [share(StepResult(tally=counted), epoch)], KEY)
-    await commit(database, [share(StepResult(tally=counted), epoch, 100, 200)], KEY)
+    await commit(database, [share(StepResult(counted=counted), epoch)], KEY)
+    await commit(database, [share(StepResult(counted=counted), epoch, 100, 200)], KEY)
     assert (await seen(database))["tally"] == [(P, 0, "ping.accepted", 10), (P, 1, "reason.cap_reached", 4)]
 
 
