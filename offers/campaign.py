@@ -23,7 +23,7 @@ MOST_MINOR = 1_000_000_000_000
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Trigger = Literal["enter", "dwell", "search", "start"]
-"""`start`: when it becomes live, to everybody in its audience, wherever they are."""
+"""`start`: when it becomes live, to everybody in its audience, wherever they are; or only to who is inside."""
 
 Code = Annotated[str, Meta(min_length=1, max_length=128, description="the retailer's own code")]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -111,6 +111,7 @@ class Delivery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The hour on each person's own clock; without one it goes out at once. Whoever has no zone is left out."""
     rate_per_s: Annotated[float, Meta(gt=0, le=100_000)] | None = None
     """Pushes a second at most, over all senders."""
+    inside: Annotated[bool, Meta(description="only to who is in the surroundings of its stores at the start")] = False
 
 
 class SearchTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

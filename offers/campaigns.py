@@ -15,7 +15,7 @@ from offers.kernels.wanted import END_BITS, WORDS
 from offers.live import LiveCampaign, Wanted
 from offers.words import word_keys
 
-_KINDS = {"enter": Kind.ENTER, "dwell": Kind.DWELL, "search": Kind.SEARCH}
+_KINDS = {"enter": Kind.ENTER, "dwell": Kind.DWELL, "search": Kind.SEARCH, "start": Kind.START}
 _NOTHING = Wanted()
 
 

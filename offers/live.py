@@ -52,7 +52,8 @@ class LiveCampaign(Struct, frozen=True, kw_only=True):
     id: int
     retailer: int
     code: str
-    trigger: Literal["enter", "dwell", "search"]
+    trigger: Literal["enter", "dwell", "search", "start"]
+    """`start`: meets only who is inside when it begins."""
     dwell_s: int
     starts_ms: int
     ends_ms: int

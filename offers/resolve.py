@@ -32,7 +32,7 @@ def live(row: CampaignRow, products: ProductCodes) -> LiveCampaign:
     "everything", it takes the campaign out.
     """
     spec = row.spec
-    if spec.trigger == "start":
+    if spec.trigger == "start" and not spec.delivery.inside:
         raise LeftOut("it goes to its whole audience, nobody is matched")
     if spec.trigger == "dwell" and spec.dwell_s < 1:
         raise LeftOut("it waits for a dwell of no seconds")

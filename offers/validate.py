@@ -173,9 +173,17 @@ def _trigger(campaign: Campaign) -> Found:
 
 
 def _start(campaign: Campaign) -> Found:
-    for column, given in (("areas", bool(campaign.areas)), ("drawn", bool(campaign.drawn))):
-        if given:
-            yield column, "not_applicable", "A campaign triggered by start goes to its audience wherever they are."
+    delivery = campaign.delivery
+    if delivery.inside:
+        for column, given in (("local_time", delivery.local_time), ("rate_per_s", delivery.rate_per_s)):
+            if given is not None:
+                sentence = "Who is inside at the start is told at once: leave out delivery.inside, or this."
+                yield f"delivery.{column}", "not_applicable", sentence
+    else:
+        for column, shapes in (("areas", campaign.areas), ("drawn", campaign.drawn)):
+            if shapes:
+                sentence = "A campaign triggered by start goes to its audience wherever they are: see delivery.inside."
+                yield column, "not_applicable", sentence
     weekly, recurrences = bool(campaign.schedule.weekly), bool(campaign.schedule.recurrences)
     for column, given in (("weekly", weekly), ("recurrences", recurrences)):
         if given:

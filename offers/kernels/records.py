@@ -22,7 +22,7 @@ class Kind(IntEnum):
     DWELL = 2
     SEARCH = 3
     START = 4
-    """Of a trigger only: campaigns that wait for an enter or a dwell begin while somebody is there."""
+    """Of a trigger: campaigns begin while somebody is there. Of a campaign: it waits for just that."""
 
 
 class Flag(IntEnum):

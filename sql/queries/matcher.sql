@@ -40,9 +40,9 @@ FROM decision WHERE p = :p AND position > 0 AND NOT refunded AND logged_at > can
 ORDER BY logged_at;
 
 -- name: load_blocks
--- The partition's unspent and spent budget; start campaigns are not the matcher's.
+-- The partition's unspent and spent budget; campaigns that walk are not the matcher's.
 SELECT b.campaign, b.granted, b.spent FROM budget_block b JOIN campaign k ON k.id = b.campaign
-WHERE b.p = :p AND k.spec ->> 'trigger' <> 'start';
+WHERE b.p = :p AND NOT candlemaker_walks(k.spec);
 
 -- name: load_history
 -- Purchase lines of customers who consent to history, within the longest audience.

@@ -43,14 +43,14 @@ SELECT retailer, code, store, geometry FROM area WHERE NOT ended ORDER BY id;
 SELECT id, retailer, code, brand, category FROM product ORDER BY id;
 
 -- name: live_campaigns
--- Campaigns in state live; those with trigger start go to their audience without being matched.
+-- Campaigns in state live; those that walk go to their audience without being matched.
 SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
-WHERE c.state = 'live' AND c.spec ->> 'trigger' <> 'start' ORDER BY c.id;
+WHERE c.state = 'live' AND NOT candlemaker_walks(c.spec) ORDER BY c.id;
 
 -- name: campaigns_now
 -- Of these campaigns those that are live and matched.
 SELECT c.id, c.retailer, c.spec::text AS spec, b.first FROM campaign c JOIN budget b ON b.campaign = c.id
-WHERE c.state = 'live' AND c.spec ->> 'trigger' <> 'start' AND c.id = ANY (:campaigns::bigint[]) ORDER BY c.id;
+WHERE c.state = 'live' AND NOT candlemaker_walks(c.spec) AND c.id = ANY (:campaigns::bigint[]) ORDER BY c.id;
 
 -- name: any_due$
 -- Asked first: an UPDATE of no row would still be a changing statement to the compiler.

@@ -1,7 +1,7 @@
 -- name: unplanned
--- Start campaigns that are live and have no walk yet.
+-- Campaigns that walk, are live and have no walk yet.
 SELECT k.id, k.spec, k.starts_at, k.ends_at FROM campaign k
-WHERE k.state = 'live' AND k.spec ->> 'trigger' = 'start' AND NOT EXISTS (SELECT FROM walk WHERE campaign = k.id);
+WHERE k.state = 'live' AND candlemaker_walks(k.spec) AND NOT EXISTS (SELECT FROM walk WHERE campaign = k.id);
 
 -- name: only_one_plans$
 -- Transaction-scoped lock: of several senders one plans.

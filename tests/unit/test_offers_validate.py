@@ -49,6 +49,11 @@ def test_a_good_campaign_has_no_problem() -> None:
         ({"areas": [drawn("s1", BOW_TIE)]}, [("areas[0].geometry", "geometry")]),
         ({"areas": [{"store": "s1", "geometry": {"type": "Point"}}]}, [("areas[0].geometry", "geometry")]),
         ({"trigger": "start", "areas": [drawn("s1")]}, [("areas", "not_applicable")]),
+        ({"trigger": "start", "areas": [drawn("s1")], "delivery": {"inside": True}}, []),
+        (
+            {"trigger": "start", "delivery": {"inside": True, "local_time": "09:00", "rate_per_s": 5}},
+            [("delivery.local_time", "not_applicable"), ("delivery.rate_per_s", "not_applicable")],
+        ),
         (
             {"trigger": "start", "schedule": {"weekly": [{"days": ["mon"], "start": "09:00", "end": "17:00"}]}},
             [("schedule.weekly", "not_applicable")],
