@@ -36,6 +36,10 @@ class Ground:
     """Drawn, in place of the circle."""
     places: list[int] = field(default_factory=list)
 
+    def dwells_s(self, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
+        """How long those wait who use it, ascending."""
+        return tuple(sorted({live[place].dwell_s for place in self.places if live[place].trigger == "dwell"}))
+
 
 def fence_id(store: int, outline: str, salt: int = 0) -> int:
     """A stable id in [0, 2**63): the same store and outline keep it, so presence survives a compile."""
@@ -86,17 +90,13 @@ def outline_of(radius_m: float, geometry: dict[str, Any] | None) -> str:
 
 def fences(grounds: Mapping[int, Ground], live: Sequence[LiveCampaign]) -> list[Circle | Polygon]:
     """The fences for the index, in the order of *grounds*; each knows the dwell times that anybody waits for."""
-    return [_fence(number, ground, _dwells(ground, live)) for number, ground in grounds.items()]
+    return [_fence(number, ground, ground.dwells_s(live)) for number, ground in grounds.items()]
 
 
 def _fence(number: int, ground: Ground, dwells_s: tuple[int, ...]) -> Circle | Polygon:
     if ground.geometry is None:
         return Circle(number, ground.store.lat, ground.store.lng, ground.radius_m, dwells_s)
     return polygon_of(number, ground.geometry, dwells_s)
-
-
-def _dwells(ground: Ground, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
-    return tuple(sorted({live[place].dwell_s for place in ground.places if live[place].trigger == "dwell"}))
 
 
 @lru_cache(maxsize=10_000)
