@@ -42,7 +42,7 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceInde
     specs = {row.id: row.spec for row in catalogue.campaigns}
     grounds = gathered(campaigns, where, specs)
     return Snapshot(
-        fences=build(fences(grounds, campaigns)),
+        fences=build(fences(grounds)),
         fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
         postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
         campaigns=tuple(campaigns),

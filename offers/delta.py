@@ -82,7 +82,7 @@ def delta(base: Snapshot, changed: Collection[int], rows: Sequence[CampaignRow],
     specs = {row.id: row.spec for row in rows}
     grounds = gathered(campaigns, where, specs)
     timetable = Timetable(base.from_ms, base.until_ms)
-    new, dwells = _fences(base, grounds, campaigns, timetable)
+    new, dwells = _fences(base, grounds, timetable)
     if new is None:
         return None
     weeks = {number: week_key(spec.schedule) for number, spec in specs.items()}
@@ -104,7 +104,7 @@ def delta(base: Snapshot, changed: Collection[int], rows: Sequence[CampaignRow],
 
 
 def _fences(
-    base: Snapshot, grounds: Mapping[int, Ground], campaigns: Sequence[LiveCampaign], timetable: Timetable
+    base: Snapshot, grounds: Mapping[int, Ground], timetable: Timetable
 ) -> tuple[list[NewGround] | None, dict[int, tuple[int, ...]]]:
     """(Those that the base lacks, thresholds that its own lack); None in place of the first as `delta` says."""
     new: list[NewGround] = []
@@ -112,7 +112,7 @@ def _fences(
     index = base.fences
     places = index.position_of(np.fromiter(grounds, np.int64, len(grounds))).tolist()
     for (fence, ground), at in zip(grounds.items(), places, strict=True):
-        asked = ground.dwells_s(campaigns)
+        asked = ground.dwells_s
         if at < 0:
             new.append(_new(fence, ground, asked, timetable.hours(ground.store)))
             continue
