@@ -38,8 +38,9 @@ class Event:
 
 def judge(
     state: State, result: StepResult, event: Event, triggers: Mapping[Trigger, UUID], *, event_age_ms: int
-) -> None:
-    """Decide all *triggers* (→ occasion) of *event* together; write the outcome into *state* and *result*."""
+) -> int:
+    """Decide all *triggers* (→ occasion) of *event* together; write the outcome into *state* and *result*. How many
+    campaigns that were."""
     verdict = decide(state.snapshot, list(triggers), _standing(state, event, event_age_ms))
     for held in verdict.held:
         result.tally[held.campaign, f"reason.{held.reason.value}"] += 1
@@ -47,6 +48,7 @@ def judge(
             result.starved.add(held.campaign)
     if verdict.choice is not None:
         _issue(state, result, event, triggers[verdict.choice.trigger], verdict.choice, verdict.held)
+    return len(verdict.held) + (verdict.choice is not None)
 
 
 def _standing(state: State, event: Event, event_age_ms: int) -> Standing:

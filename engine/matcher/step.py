@@ -32,6 +32,8 @@ from offers.snapshot import Snapshot
 EVENT_AGE_MS = 120_000
 """A ping older than this when it reached the log makes no offer (invariant: no push on a stale ping)."""
 
+PIECE = 2_000
+"""Campaigns judged at a stretch: some hundredths of a second."""
 IDLE_MS = 24 * 3_600_000
 FORGET_EVERY_MS = 60_000
 TICK_MS = 1_000
@@ -51,10 +53,26 @@ def step(
 
     With `deciding=False` (recovery, up to the committed position) only presence follows: what was decided then stands
     in PostgreSQL and is already part of the state."""
-    run = _Step(state, snapshots, event_age_ms, deciding, StepResult() if into is None else into)
+    result = StepResult() if into is None else into
+    for _ in pieces(state, entries, snapshots, result, event_age_ms=event_age_ms, deciding=deciding):
+        pass
+    return result
+
+
+def pieces(
+    state: State,
+    entries: Sequence[Entry],
+    snapshots: Mapping[int, Snapshot],
+    into: StepResult,
+    *,
+    event_age_ms: int = EVENT_AGE_MS,
+    deciding: bool = True,
+) -> Iterator[None]:
+    """`step`, with a pause after about `PIECE` campaigns judged: thousands of people may be where many begin at once.
+    Between two of them the state is in the midst of an entry, of use to nobody else."""
+    run = _Step(state, snapshots, event_age_ms, deciding, into)
     for kind, some in groupby(entries, key=lambda entry: entry.kind):
-        run.take(kind, list(some))
-    return run.result
+        yield from run.take(kind, list(some))
 
 
 class _Step:
@@ -68,19 +86,21 @@ class _Step:
         self.event_age_ms = event_age_ms
         self.deciding = deciding
         self.result = result
+        self.judged = 0
+        """Campaigns, since the last pause."""
 
-    def take(self, kind: EntryKind, entries: list[Entry]) -> None:
+    def take(self, kind: EntryKind, entries: list[Entry]) -> Iterator[None]:
         if kind is EntryKind.PINGS:
-            self._pings(entries)
+            yield from self._pings(entries)
         else:
             one = _TAKES[kind]
             for entry in entries:
-                one(self, entry)
+                yield from one(self, entry) or ()
         self.state.position = entries[-1].position
 
     # ── pings ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _pings(self, entries: list[Entry]) -> None:
+    def _pings(self, entries: list[Entry]) -> Iterator[None]:
         """Consecutive ping entries as one batch; each ping keeps the entry it came with."""
         batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
         ends = list(accumulate(map(len, batches)))  # where each entry's pings end
@@ -103,6 +123,7 @@ class _Step:
             at_ms = int(ping["at_ms"])
             event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), cell, _initial(group))
             self._transitions(event, group)
+            yield from self._pause()
 
     def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
         """All transitions of one customer at one event: count them, and judge those that can make an offer. *started*:
@@ -129,18 +150,25 @@ class _Step:
 
     def _judge(self, event: Event, triggers: Mapping[Trigger, UUID]) -> None:
         if self.deciding and triggers:
-            judge(self.state, self.result, event, triggers, event_age_ms=self.event_age_ms)
+            self.judged += judge(self.state, self.result, event, triggers, event_age_ms=self.event_age_ms)
+
+    def _pause(self) -> Iterator[None]:
+        self.judged += 1  # who meets no campaign takes time too
+        if self.judged >= PIECE:
+            self.judged = 0
+            yield
 
     def number(self, row: int) -> int:
         return number_of(row, self.state.p)
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _tick(self, entry: Entry) -> None:
+    def _tick(self, entry: Entry) -> Iterator[None]:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
         found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
         for row, group, cell in self._by_row(found):
             self._transitions(Event(entry, row, entry.log_ms, ("tick", entry.position), cell, initial=False), group)
+            yield from self._pause()
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
                 self.state.forget(int(row))
@@ -171,7 +199,7 @@ class _Step:
                 apply_fact(self.state, self.result, fact)
                 self.state.fact_seq = fact.seq
 
-    def _switch(self, entry: Entry) -> None:
+    def _switch(self, entry: Entry) -> Iterator[None]:
         """A new snapshot; an older one than the present (a zombie's) is passed over."""
         assert isinstance(entry.payload, Switch)
         revision = entry.payload.revision
@@ -182,9 +210,9 @@ class _Step:
         self.count("trigger.exit", len(gone))
         self.state.snapshot, self.state.revision = new, revision
         self.state.begin_blocks(fresh(old, new))
-        self._start(entry, began(old, new), appeared(old.fences, new.fences))
+        yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
 
-    def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> None:
+    def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:
         """Campaigns and fences that begin meet who is inside by a fix young enough to make an offer. The event is the
         switch: it has its time, and its name, which another entry for the same revision would share."""
         state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
@@ -195,6 +223,7 @@ class _Step:
         for row, group, cell in self._by_row(found[np.argsort(found["row"], kind="stable")]):
             event = Event(entry, row, entry.log_ms, ("switch", state.revision), cell, initial=False)
             self._transitions(event, group, started)
+            yield from self._pause()
 
     def _by_row(self, found: Records) -> Iterator[tuple[int, list[np.void], int]]:
         """(row, its transitions, coarse cell of its last fix) for every row of *found*, which stand together."""
@@ -245,7 +274,7 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
 
 
 _OFFERS: dict[Kind, Literal["enter", "dwell"]] = {Kind.ENTER: "enter", Kind.DWELL: "dwell"}
-_TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
+_TAKES: dict[EntryKind, Callable[[_Step, Entry], Iterator[None] | None]] = {
     EntryKind.TICK: _Step._tick,
     EntryKind.SEARCH: _Step._search,
     EntryKind.FACTS: _Step._facts,
