@@ -46,7 +46,7 @@ class Ours:
             fence = int(self._random.integers(0, len(self.world.snapshot.fence_store)))
             row, self._next_row = self._next_row, self._next_row + 1
             one = self.world.batch(np.array([row], np.int32), np.array([fence], np.int32))
-            found = decide_all(self.world.snapshot, one, self.books, NOBODY_STOPPED, noting=False)[0]
+            found = next(decide_all(self.world.snapshot, one, self.books, NOBODY_STOPPED, noting=False))
             if int((found.candidates["reason"] == PASSED).sum()) >= self._least:
                 rows.append(row)
                 fences.append(fence)
@@ -57,7 +57,7 @@ class Ours:
         """The campaign of each event, -1 for none; and seconds."""
         batch = self.world.batch(rows, fences)
         began = time.perf_counter()
-        parts = decide_all(self.world.snapshot, batch, self.books, NOBODY_STOPPED, self.silences)
+        parts = list(decide_all(self.world.snapshot, batch, self.books, NOBODY_STOPPED, self.silences))
         spent_s = time.perf_counter() - began
         out = []
         for part in parts:

@@ -1,4 +1,4 @@
-"""A hundred thousand campaigns from upload to live, then edits one by one, while phones report.
+"""A hundred thousand campaigns from upload to live, then edits and new ones one by one, while phones report.
 
 Live is what a phone gets: decisions of the uploaded campaigns at every store of the probes, and of an edited campaign
 the first coupon that says what the edit said, read back from PostgreSQL.
@@ -65,6 +65,8 @@ async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
         live_s = time.perf_counter() - began_s
         async with _stepping(plan, stage, made, square):
             edits = [await _edited_s(stage, made, number) for number in range(plan.count("edits"))]
+            circles = [await _new_s(stage, made, number) for number in range(plan.count("new_circles"))]
+            drawn = [await _new_s(stage, made, n, _drawn(square, n)) for n in range(plan.count("new_drawings"))]
     note = f"{stored_s:.1f} s until stored; live: {probes} customers in stores drawn by lot have a decision each"
     return [
         row(plan.bar("campaigns_live"), [live_s], f"one run; {note}"),
@@ -73,6 +75,15 @@ async def _measured(plan: Plan, stage: Stage, file: Path) -> list[Row]:
             edits,
             f"the worst of {len(edits)}: from the answer to the first coupon that says what the edit said",
             ours=max(edits),
+        ),
+        *(
+            row(
+                plan.bar(name),
+                found,
+                f"the worst of {len(found)}: from the answer to the first coupon",
+                ours=max(found),
+            )
+            for name, found in (("circle_live", circles), ("drawn_live", drawn))
         ),
         row(
             plan.bar("campaigns_pings_p99"),
@@ -145,10 +156,39 @@ async def _edited_s(stage: Stage, made: world.World, number: int) -> float:
     spec = stored["campaign"] | {"priority": number + 1, "offer": stored["campaign"]["offer"] | {"percent": percent}}
     body = msgspec.to_builtins(spec)
     await asyncio.to_thread(stage.client.ask, "PUT", f"/v1/campaigns/{identity}", made.retailer_key, body)
+    return await _until_given_s(stage, identity, percent)
+
+
+async def _new_s(stage: Stage, made: world.World, number: int, areas: list[dict[str, Any]] | None = None) -> float:
+    """Seconds from the answer that a new campaign is live until its first coupon. It asks for a fence that nobody has:
+    a circle of its own, or what is drawn."""
+    code = f"{'drawn' if areas else 'circle'}-{number}"
+    spec = world.a_campaign(code, [world.store_code(0)], 60.0 + number) | {"priority": 1_000 + number}
+    if areas:
+        spec |= {"areas": areas, "priority": 2_000 + number}
+    told = await asyncio.to_thread(stage.client.ask, "POST", "/v1/campaigns", made.retailer_key, spec)
+    verb = f"/v1/campaigns/{told['id']}/activate"
+    await asyncio.to_thread(stage.client.ask, "POST", verb, made.retailer_key, None)
+    return await _until_given_s(stage, told["id"], spec["offer"]["percent"])
+
+
+def _drawn(square: Square, number: int) -> list[dict[str, Any]]:
+    """A polygon of a hundred corners around the first store, another one each time."""
+    lat, lng = (float(one[0]) for one in square.fences)
+    turn = np.linspace(0.0, 2.0 * np.pi, 101)
+    half = (80.0 + 10.0 * number) / 111_195.0
+    north, east = lat + half * np.sin(turn), lng + half * np.cos(turn) / np.cos(np.radians(lat))
+    ring = [[round(float(x), 7), round(float(y), 7)] for x, y in zip(east, north, strict=True)]
+    ring[-1] = ring[0]
+    return [{"store": world.store_code(0), "geometry": {"type": "Polygon", "coordinates": [ring]}}]
+
+
+async def _until_given_s(stage: Stage, campaign: int, percent: int) -> float:
+    """From now until the first coupon of the campaign that says so was decided on."""
     answered_ms = time.time() * 1000
     deadline_s = time.monotonic() + EDIT_S
-    while (first_ms := await stage.database.fetchval(_EDITED, identity, percent)) is None:
+    while (first_ms := await stage.database.fetchval(_EDITED, campaign, percent)) is None:
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"edit {number} is not live after {EDIT_S:.0f} s")
+            raise TimeoutError(f"campaign {campaign} is not live after {EDIT_S:.0f} s")
         await asyncio.sleep(0.01)
     return max(0.0, float(first_ms) - answered_ms) / 1000

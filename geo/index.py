@@ -153,7 +153,8 @@ class FenceIndex:
         ids = np.array([fence.fence for fence in ordered], np.int64)
         if (repeated := ids[1:][ids[1:] == ids[:-1]]).size:
             raise FenceError(f"two fences carry the id {repeated[0]}")
-        order, rank = _in_space(ordered)
+        lat, lng = np.array([_middle(fence) for fence in ordered], np.float64).reshape(-1, 2).T
+        order, rank = in_space(lat, lng)
         around, outlines, tiles, covers, near = compiled([ordered[position] for position in order], each, told)
         plain: dict[str, Any] = {
             "fence": ids,
@@ -166,8 +167,7 @@ class FenceIndex:
             "centre": _centres(around, np.diff(outlines.chain_ptr) == 0),
         }
         shapes = outlines._asdict() | tiles._asdict()
-        arrays = plain | dwells(ordered) | shapes | postings(covers, near)
-        return cls.from_arrays(arrays | {name: in_lines(arrays[name], _DTYPES[name]) for name in _ROWS})
+        return cls.from_arrays(plain | dwells(ordered) | shapes | postings(covers, near))
 
     @classmethod
     def empty(cls) -> FenceIndex:
@@ -181,7 +181,8 @@ class FenceIndex:
         """
         if missing := sorted(_DTYPES.keys() - arrays.keys()):
             raise GeoError(f"an index of fences lacks the array {missing[0]}")
-        return cls(**{name: frozen(arrays[name], dtype) for name, dtype in _DTYPES.items()})
+        as_read = {name: in_lines if name in _ROWS else frozen for name in _DTYPES}
+        return cls(**{name: as_read[name](arrays[name], dtype) for name, dtype in _DTYPES.items()})
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Name → array, for the snapshot; `from_arrays` takes them back."""
@@ -233,9 +234,10 @@ def same_ground(one: FenceIndex, other: FenceIndex) -> bool:
     )
 
 
-def _in_space(fences: Sequence[Fence]) -> tuple[Ints, Ints]:
-    """`FenceIndex.order` and `FenceIndex.rank`: by the leaf cells of the middles, in one of them by position."""
-    lat, lng = np.array([_middle(fence) for fence in fences], np.float64).reshape(-1, 2).T
+def in_space(lat: Floats, lng: Floats) -> tuple[Ints, Ints]:
+    """`FenceIndex.order` and `FenceIndex.rank` of fences with these middles, f8[F] by position: by their leaf cells, in
+    one of them by position.
+    """
     order = np.argsort(encode(lat, np.mod(lng + 180.0, 360.0) - 180.0), kind="stable").astype(np.int32)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order), dtype=np.int32)

@@ -32,14 +32,16 @@ RUNS = 3
 """Of postings that a point has to do with in a node: the node's own, a part's one level down, a part's two down."""
 BITS, OWN, PARTS, NEAR = 0, 1, 2, 3
 """Columns of a node."""
-_FIRST, _BEFORE, _WORDS = 1, 2, 3
+FIRST, _BEFORE, WORDS = 1, 2, 3
 """Columns of a group beside `KEY`: its first node; how many nodes there are before each word, nine bits each; the seven
 words in which bits stand, one for each child of the group's cell.
 """
-_COLUMNS = _WORDS + 7
-_FIRST_WORD = np.uint64(_WORDS)
+_COLUMNS = WORDS + 7
+_FIRST_WORD = np.uint64(WORDS)
 _NINE = np.uint64(9)
 _APART = 3
+_CELL = np.uint64(1 << 59)
+"""The bit that says that an H3 index is a cell."""
 _RES_SHIFT = np.uint64(52)
 _RES_MASK = np.uint64(0xF)
 _DIGITS = 15
@@ -53,7 +55,8 @@ _WORD = np.uint64(32)
 _BEYOND = 2
 """Places behind the last block, read for a part that is not there."""
 _KEY_PART = np.uint64(0x7F)
-_KEY_NEAR = np.uint64(0x7F)
+_UPPER_AT = np.uint64(58)
+KEY_NEAR = np.uint64(0x7F)
 """In a key in place of a part's number, behind all of them."""
 
 
@@ -63,16 +66,22 @@ def postings(covers: Covers, near: Covers) -> dict[str, Any]:
     key = np.empty(len(cell), np.uint64)
     _keys(cell, key)
     key |= np.concatenate([~covers.inside, np.ones(len(near.cell), np.bool_)])  # the lowest bit: inside first
-    key[len(covers.cell) :] |= _KEY_NEAR << _ONE
+    key[len(covers.cell) :] |= KEY_NEAR << _ONE
     order = np.argsort(key, kind="stable")  # of fences as they are
     fence = np.concatenate([np.where(covers.inside, ~covers.fence, covers.fence), near.fence])
-    key, cell = frozen(key[order], np.uint64), frozen(cell[order], np.uint64)
+    return laid(key[order], fence[order])
+
+
+def laid(key: Cells, fence: Ints) -> dict[str, Any]:
+    """The same from every posting's key (`_keys`) and r or ~r; ascending by key, then by rank."""
+    key = frozen(key, np.uint64)
     groups, nodes, parts = _distinct(key >> np.uint64(17)), _distinct(key >> np.uint64(8)), _distinct(key >> _ONE)
     group, node = table_for(groups, _COLUMNS), np.zeros((nodes + 1, 4), np.uint64)
     posting = np.zeros(len(key) + nodes + parts + _BEYOND, np.int32)
-    used = _lay((key, cell, frozen(fence[order], np.int32)), (group, shift_of(group)), node, posting)
+    used = _lay(key, frozen(fence, np.int32), (group, shift_of(group)), node, posting)
+    bounds = np.searchsorted(key >> _UPPER_AT, np.arange(UPPER[-1] + 2))
     return {
-        "upper": np.unique([res - res % 3 for res in np.unique((cell >> _RES_SHIFT) & _RES_MASK).tolist()]),
+        "upper": [upper for upper in UPPER if bounds[upper] < bounds[upper + 1]],
         "group": group,
         "node": node,
         "posting": posting[: used + _BEYOND],
@@ -103,19 +112,18 @@ def _keys(cells: Cells, keys: Cells) -> None:
         upper = res - res % 3
         place = (cells[i] & _BASE_AND_DIGITS) >> np.uint64(3 * (_DIGITS - upper))  # base cell and digits down to upper
         part = _ONE + part_of(cells[i], upper) if res > upper else np.uint64(0)
-        keys[i] = (np.uint64(upper) << np.uint64(58)) | (place << np.uint64(8)) | (part << _ONE)
+        keys[i] = (np.uint64(upper) << _UPPER_AT) | (place << np.uint64(8)) | (part << _ONE)
 
 
 @kernel
-def _lay(ordered: tuple[Cells, Cells, Ints], table: tuple[Cells, np.uint64], nodes: Cells, block: Ints) -> int:
-    """Fill the groups' table, given with its `shift_of`, the nodes and their blocks from keys, cells and postings in
-    order; how much of *block* is used.
+def _lay(keys: Cells, fences: Ints, table: tuple[Cells, np.uint64], nodes: Cells, block: Ints) -> int:
+    """Fill the groups' table, given with its `shift_of`, the nodes and their blocks from keys and postings in order;
+    how much of *block* is used.
     """
-    (keys, cells, fences), (groups, shift), used, i, node = ordered, table, 0, 0, 0
+    (groups, shift), used, i, node = table, 0, 0, 0
     while i < len(keys):
         start, end = i, _end(keys, i, np.uint64(8))
-        res = int(np.int64((cells[start] >> _RES_SHIFT) & _RES_MASK))
-        _note(groups, shift, cells[start], res - res % 3, node)
+        _note(groups, shift, keys[start], node)
         parts, pointer = _parts(keys, start, end), used
         nodes[node, PARTS] = pointer
         used += parts + (parts > 0)
@@ -127,7 +135,7 @@ def _lay(ordered: tuple[Cells, Cells, Ints], table: tuple[Cells, np.uint64], nod
             i = _end(keys, i, _ONE)
             if part == 0:
                 nodes[node, OWN] = spanned(first, used)
-            elif part == _KEY_NEAR:
+            elif part == KEY_NEAR:
                 nodes[node, NEAR] = spanned(first, used)
             else:
                 nodes[node, BITS] |= _ONE << (part - _ONE)
@@ -135,6 +143,22 @@ def _lay(ordered: tuple[Cells, Cells, Ints], table: tuple[Cells, np.uint64], nod
                 pointer += 1
         node += 1
     return used
+
+
+@kernel
+def _cell(key: np.uint64, upper: int) -> np.uint64:
+    """The cell of the key's node, which is at *upper*."""
+    below = np.uint64(3 * (_DIGITS - upper))
+    place = (key & ((_ONE << _UPPER_AT) - _ONE)) >> np.uint64(8)
+    return np.uint64(_CELL | (np.uint64(upper) << _RES_SHIFT) | (place << below) | ((_ONE << below) - _ONE))
+
+
+@kernel
+def key_at(group: np.uint64, place: np.uint64) -> np.uint64:
+    """The least key of the node that has this place in the group of that cell."""
+    upper = ((group >> _RES_SHIFT) & _RES_MASK) + np.uint64(_APART)
+    above = (group & _BASE_AND_DIGITS) >> (np.uint64(3) * (np.uint64(_DIGITS + _APART) - upper))
+    return np.uint64((upper << _UPPER_AT) | (((above << _NINE) | place) << np.uint64(8)))
 
 
 @kernel
@@ -152,21 +176,23 @@ def _parts(keys: Cells, start: int, end: int) -> int:
     parts, last = 0, np.uint64(0)
     for k in range(start, end):
         part = (keys[k] >> _ONE) & _KEY_PART
-        parts += (part != last) & (part != _KEY_NEAR)
+        parts += (part != last) & (part != KEY_NEAR)
         last = part
     return parts
 
 
 @kernel
-def _note(groups: Cells, shift: np.uint64, cell: np.uint64, upper: int, node: int) -> None:
-    """Enter the next node, which holds *cell*, into its group."""
+def _note(groups: Cells, shift: np.uint64, first: np.uint64, node: int) -> None:
+    """Enter the next node, which *first* is a key of, into its group."""
+    upper = int(np.int64(first >> _UPPER_AT))
+    cell = _cell(first, upper)
     key = ancestor(cell, upper - _APART)
     slot = settled(groups, slot_of(shift, key), key)
     if groups[slot, KEY] == 0:
-        groups[slot, KEY], groups[slot, _FIRST] = key, node
+        groups[slot, KEY], groups[slot, FIRST] = key, node
     place = place_of(cell, upper)
     word = int(np.int64(place >> np.uint64(6)))
-    groups[slot, _WORDS + word] |= _ONE << (place & _PART_MASK)
+    groups[slot, WORDS + word] |= _ONE << (place & _PART_MASK)
     for later in range(word + 1, 7):
         groups[slot, _BEFORE] += _ONE << np.uint64(9 * later)
 
@@ -194,7 +220,7 @@ def node_of(groups: Cells, slot: int, place: np.uint64, none: int) -> np.uint64:
     """Where the node stands; *none*, the place of the empty one behind the last, if it is not there."""
     row, word, bit = np.uint64(slot), place >> np.uint64(6), place & _PART_MASK
     bits, before = groups[row, _FIRST_WORD + word], (groups[row, _BEFORE] >> (_NINE * word)) & _PLACE_MASK
-    node = groups[row, _FIRST] + before + ones(bits & ((_ONE << bit) - _ONE))
+    node = groups[row, FIRST] + before + ones(bits & ((_ONE << bit) - _ONE))
     return np.uint64(node if (bits >> bit) & _ONE else np.uint64(none))
 
 

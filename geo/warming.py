@@ -16,6 +16,7 @@ from geo.fence import Circle
 from geo.index import FenceIndex
 from geo.kernels import DISPATCHERS
 from geo.match import MANY, match
+from geo.merging import merged
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.polygon import polygon
@@ -56,7 +57,8 @@ def folders() -> set[str]:
 def _build() -> None:
     """What makes indexes."""
     square = polygon(2, [(-0.001, -0.001), (-0.001, 0.001), (0.001, 0.001), (0.001, -0.001)])
-    FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,)), square])
+    index = FenceIndex.build([Circle(fence=1, lat=0.0, lng=0.0, radius_m=100.0, dwells_s=(60,)), square])
+    merged(index, FenceIndex.build([Circle(fence=3, lat=0.0, lng=0.0, radius_m=200.0)]))
 
 
 def _serve() -> None:

@@ -43,7 +43,7 @@ def compile_snapshot(catalogue: Catalogue, now_ms: int, build: Build = FenceInde
     specs = {row.id: row.spec for row in catalogue.campaigns}
     grounds = gathered(campaigns, where, specs)
     return Snapshot(
-        fences=build(fences(grounds, campaigns)),
+        fences=build(fences(grounds)),
         fence_store=_frozen([ground.store.id for ground in grounds.values()], np.int64),
         postings=_postings(grounds, [specs[campaign.id] for campaign in campaigns], timetable),
         campaigns=tuple(campaigns),
@@ -68,17 +68,24 @@ def lookup(catalogue: Catalogue) -> Lookup:
 
 def _resolved(catalogue: Catalogue) -> tuple[list[LiveCampaign], dict[int, Where], list[Skipped]]:
     """Campaigns in ascending id, where each is by its id, and those left out."""
-    places, products = lookup(catalogue)
+    sources = lookup(catalogue)
     campaigns: list[LiveCampaign] = []
     where: dict[int, Where] = {}
     skipped: list[Skipped] = []
     for row in sorted(catalogue.campaigns, key=lambda row: row.id):
         try:
-            where[row.id] = _where(row, places.get(row.retailer, NOWHERE))
-            campaigns.append(live(row, products))
+            campaign, where[row.id] = resolved(row, sources)
+            campaigns.append(campaign)
         except LeftOut as gone:
             skipped.append(Skipped(campaign=row.id, why=str(gone)))
     return campaigns, where, skipped
+
+
+def resolved(row: CampaignRow, sources: Lookup) -> tuple[LiveCampaign, Where]:
+    """The campaign as it runs, and where; raises `LeftOut`."""
+    places, products = sources
+    where = _where(row, places.get(row.retailer, NOWHERE))
+    return live(row, products), where
 
 
 def _where(row: CampaignRow, places: Places) -> Where:

@@ -6,7 +6,7 @@ and changes nothing. The questions and the order are kernels: `offers.kernels.qu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -60,8 +60,9 @@ __all__ = [
 
 BEST: Final = 8
 """So many of the other candidates stand in a decision's evidence; the rest are counted."""
-MOST_CANDIDATES: Final = 200_000
-"""Events are taken together up to so many, which bounds the memory."""
+MOST_CANDIDATES: Final = 50_000
+MOST_EVENTS: Final = 500
+"""Events are taken together up to so many, which takes some hundredths of a second."""
 _ROOM: Final = 256
 _TERMS: Final = ("affinity_product", "affinity_brand", "affinity_category", "affinity_retailer")
 _NONE: Final = np.zeros(0, np.int32)
@@ -185,9 +186,9 @@ def decide_all(
     silences: Silences | None = None,
     *,
     noting: bool = True,
-) -> list[Verdicts]:
-    """The verdicts on EVENT[E] in their order, part by part; what each event gets is noted in *books* and spent at
-    once, unless *noting* is false. Who is not chosen is counted in *silences*.
+) -> Iterator[Verdicts]:
+    """The verdicts on EVENT[E] in their order, part by part as they are asked for; what each event gets is noted in
+    *books* and spent at once, unless *noting* is false. Who is not chosen is counted in *silences*.
 
     A campaign that an event meets at several stores is judged at each: it is held only if no store lets it pass, with
     the reason of the store where it passed the most questions (of equals, the one with the least id).
@@ -203,10 +204,8 @@ def decide_all(
         noting=frozen([noting], np.uint8),
     )
     counts = _counts(snapshot, batch)
-    return [
-        _taken(snapshot, batch._replace(events=batch.events[part]), asked, books, counted, counts[part])
-        for part in _parts(counts)
-    ]
+    for part in _parts(counts):
+        yield _taken(snapshot, batch._replace(events=batch.events[part]), asked, books, counted, counts[part])
 
 
 def decide(snapshot: Snapshot, triggers: Sequence[Trigger], standing: Standing) -> Verdict:
@@ -219,7 +218,7 @@ def decide(snapshot: Snapshot, triggers: Sequence[Trigger], standing: Standing) 
     begun_ms = standing.begun_ms if standing.begun_ms is not None else _NOTHING
     batch = Batch(events, _triggers(triggers, searches), searches, begun_ms)
     books = Books(standing.caps, standing.blocks, standing.history)
-    found = decide_all(snapshot, batch, books, standing.stopped, noting=False)[0]
+    found = next(decide_all(snapshot, batch, books, standing.stopped, noting=False))
     made = found.made()
     return Verdict(made[0][1] if made else None, found.held(0))
 
@@ -235,11 +234,12 @@ def _triggers(triggers: Sequence[Trigger], searches: Sequence[Search]) -> Record
 
 
 def _parts(counts: Longs) -> Iterable[slice]:
-    """Runs of events with at most `MOST_CANDIDATES` together, or of one event."""
+    """Runs of at most `MOST_EVENTS`, with at most `MOST_CANDIDATES` together, or of one event."""
     ends, first = np.cumsum(counts), 0
     while first < len(counts):
         before = ends[first - 1] if first else 0
-        end = max(first + 1, int(np.searchsorted(ends, before + MOST_CANDIDATES, side="right")))
+        end = int(np.searchsorted(ends, before + MOST_CANDIDATES, side="right"))
+        end = max(first + 1, min(first + MOST_EVENTS, end))
         yield slice(first, end)
         first = end
 

@@ -1,151 +1,133 @@
-"""A small part beside a snapshot's large ones: what some campaigns say by now. Pure.
+"""A small part beside a snapshot's large ones: what some campaigns say by now, and the fences only they ask for. Pure.
 
 An edit among a hundred thousand campaigns would else wait until all of them are compiled. A delta is counted from its
-base, so each replaces the one before. Where a campaign asks for a fence or a threshold the base lacks, there is none.
+base, so each replaces the one before; the next compile makes one of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
-from geo.index import FenceIndex
+from geo.compiling import Fence
+from geo.fence import Circle
+from geo.geojson import polygon_of
 from offers.catalogue import CampaignRow
+from offers.compile import Lookup, resolved
 from offers.errors import BrokenSnapshot
-from offers.grounds import fence_id, outline_of
-from offers.intervals import ALWAYS, Interval, IntervalTable
-from offers.live import LiveCampaign
-from offers.places import Places
-from offers.resolve import LeftOut, ProductCodes, live
-from offers.snapshot import Postings, Snapshot
+from offers.grounds import Ground, Where, gathered
+from offers.intervals import Interval
+from offers.live import LiveCampaign, Skipped
+from offers.resolve import LeftOut
+from offers.snapshot import Snapshot
 from offers.timetable import Timetable, week_key
 
-MAGIC = b"CANDLED1"
+MAGIC = b"CANDLED2"
+
+Rows = tuple[tuple[Interval, ...], ...]
 
 
-class Delta(Struct, frozen=True):
+class NewGround(Struct, frozen=True):
+    """A fence that the base lacks."""
+
+    fence: int
+    store: int
+    lat: float
+    lng: float
+    radius_m: float
+    geometry: bytes | None
+    """GeoJSON, in place of the circle."""
+    dwells_s: tuple[int, ...]
+    hours: int
+    """Row of the delta's `hours`, or UNKNOWN."""
+
+    def drawn(self) -> Fence:
+        """For the index."""
+        if self.geometry is None:
+            return Circle(self.fence, self.lat, self.lng, self.radius_m, self.dwells_s)
+        return polygon_of(self.fence, msgspec.json.decode(self.geometry), self.dwells_s)
+
+
+class Delta(Struct, frozen=True, kw_only=True):
     """`changed`: ids of all campaigns of which it speaks; those not among `campaigns` are live no more. A posting is
     (fence id, campaign id, row of `weeks` or ALWAYS)."""
 
     changed: tuple[int, ...]
     campaigns: tuple[LiveCampaign, ...]
+    skipped: tuple[Skipped, ...]
     postings: tuple[tuple[int, int, int], ...]
-    weeks: tuple[tuple[Interval, ...], ...]
+    grounds: tuple[NewGround, ...]
+    """In ascending id of their fences."""
+    dwells: tuple[tuple[int, tuple[int, ...]], ...]
+    """(Fence id, all its thresholds) where campaigns wait for more of a fence of the base than anybody did before."""
+    weeks: Rows
+    hours: Rows
 
 
-def delta(
-    base: Snapshot,
-    changed: Collection[int],
-    rows: Sequence[CampaignRow],
-    places: Mapping[int, Places],
-    products: ProductCodes,
-) -> Delta | None:
-    """What *base* does not say of the *changed* campaigns, of which *rows* are live; None where only a compile can."""
-    timetable = Timetable(base.from_ms, base.until_ms)
+def delta(base: Snapshot, changed: Collection[int], rows: Sequence[CampaignRow], sources: Lookup) -> Delta | None:
+    """What *base* does not say of the *changed* campaigns, of which *rows* are live. None where only a compile can: the
+    hash of a new fence is the id of another one."""
     campaigns: list[LiveCampaign] = []
-    postings: list[tuple[int, int, int]] = []
+    where: dict[int, Where] = {}
+    skipped: list[Skipped] = []
     for row in sorted(rows, key=lambda row: row.id):
         try:
-            campaign = live(row, products)
-        except LeftOut:
-            return None
-        fences = _fences(row, places.get(row.retailer), base, campaign)
-        if fences is None:
-            return None
-        key = week_key(row.spec.schedule)
-        postings += [(fence, row.id, timetable.schedule(row.spec.schedule, key, zone)) for fence, zone in fences]
-        campaigns.append(campaign)
-    weeks = tuple(tuple(row) for row in timetable.weeks)
-    return Delta(tuple(sorted(changed)), tuple(campaigns), tuple(sorted(postings)), weeks)
+            campaign, where[row.id] = resolved(row, sources)
+            campaigns.append(campaign)
+        except LeftOut as gone:
+            skipped.append(Skipped(campaign=row.id, why=str(gone)))
+    specs = {row.id: row.spec for row in rows}
+    grounds = gathered(campaigns, where, specs)
+    timetable = Timetable(base.from_ms, base.until_ms)
+    new, dwells = _fences(base, grounds, timetable)
+    if new is None:
+        return None
+    weeks = {number: week_key(spec.schedule) for number, spec in specs.items()}
+    postings = [
+        (fence, one.id, timetable.schedule(specs[one.id].schedule, weeks[one.id], ground.store.zone))
+        for fence, ground in grounds.items()
+        for one in (campaigns[place] for place in ground.places)
+    ]
+    return Delta(
+        changed=tuple(sorted(changed)),
+        campaigns=tuple(campaigns),
+        skipped=tuple(skipped),
+        postings=tuple(postings),
+        grounds=tuple(new),
+        dwells=tuple(dwells.items()),
+        weeks=tuple(map(tuple, timetable.weeks)),
+        hours=tuple(map(tuple, timetable.opening)),
+    )
 
 
 def _fences(
-    row: CampaignRow, places: Places | None, base: Snapshot, campaign: LiveCampaign
-) -> list[tuple[int, str]] | None:
-    """[(fence id, zone of its store)] of a campaign, None when the base lacks one of them or its dwell."""
-    if places is None or not (stores := places.of(row.spec)):
-        return None
-    drawn = places.outlines(row.spec)
-    found = [
-        (fence_id(store.id, outline_of(row.spec.radius_m, geometry)), store.zone)
-        for store in stores
-        for geometry in drawn.get(store.code, [None])
-    ]
-    at = base.fences.position_of(np.array([fence for fence, _ in found], np.int64))
-    if (at < 0).any() or (campaign.trigger == "dwell" and not _all_wait(base.fences, at, campaign.dwell_s)):
-        return None
-    return found
+    base: Snapshot, grounds: Mapping[int, Ground], timetable: Timetable
+) -> tuple[list[NewGround] | None, dict[int, tuple[int, ...]]]:
+    """(Those that the base lacks, thresholds that its own lack); None in place of the first as `delta` says."""
+    new: list[NewGround] = []
+    dwells: dict[int, tuple[int, ...]] = {}
+    index = base.fences
+    places = index.position_of(np.fromiter(grounds, np.int64, len(grounds))).tolist()
+    for (fence, ground), at in zip(grounds.items(), places, strict=True):
+        asked = ground.dwells_s
+        if at < 0:
+            new.append(_new(fence, ground, asked, timetable.hours(ground.store)))
+            continue
+        if base.fence_store[at] != ground.store.id:
+            return None, {}
+        known = index.dwell_s[index.dwell_ptr[at] : index.dwell_ptr[at + 1]].tolist()
+        if not set(asked).issubset(known):
+            dwells[fence] = tuple(sorted({*known, *asked}))
+    return new, dwells
 
 
-def _all_wait(fences: FenceIndex, at: npt.NDArray[np.int32], dwell_s: int) -> bool:
-    ptr, waits = fences.dwell_ptr, fences.dwell_s
-    return all(dwell_s in waits[ptr[f] : ptr[f + 1]] for f in at.tolist())
-
-
-def applied(base: Snapshot, change: Delta) -> Snapshot:
-    """*base* with what *change* says in its place; shares all that stays."""
-    campaigns = _campaigns(base, change)
-    stays = ~np.isin(base.ids, np.array(change.changed, np.int64))
-    return Snapshot(
-        fences=base.fences,
-        fence_store=base.fence_store,
-        postings=_postings(base, campaigns, change),
-        campaigns=campaigns,
-        table=base.table.changed(stays, change.campaigns),
-        hours=base.hours,
-        schedules=_schedules(base.schedules, change.weeks),
-        from_ms=base.from_ms,
-        until_ms=base.until_ms,
-        products=base.products,
-        skipped=base.skipped,
-    )
-
-
-def _campaigns(base: Snapshot, change: Delta) -> tuple[LiveCampaign, ...]:
-    gone = frozenset(change.changed)
-    both = [*(c for c in base.campaigns if c.id not in gone), *change.campaigns]
-    return tuple(sorted(both, key=lambda campaign: campaign.id))
-
-
-def _postings(base: Snapshot, campaigns: Sequence[LiveCampaign], change: Delta) -> Postings:
-    """Old postings at the campaigns' new places, without those of changed ones, and the new ones among them."""
-    old, ids = base.postings, np.array([campaign.id for campaign in campaigns], np.int64)
-    stays = ~np.isin(base.ids, np.array(change.changed, np.int64))
-    new_place = np.searchsorted(ids, base.ids)
-    kept = stays[old.campaign]
-    fence = np.repeat(np.arange(len(old.ptr) - 1), np.diff(old.ptr))[kept]
-    given = np.array(change.postings, np.int64).reshape(-1, 3)
-    week = np.where(given[:, 2] == ALWAYS, ALWAYS, given[:, 2] + len(base.schedules))
-    fence = np.concatenate([fence, base.fences.position_of(given[:, 0])])
-    place = np.concatenate([new_place[old.campaign[kept]], np.searchsorted(ids, given[:, 1])])
-    schedule = np.concatenate([old.schedule[kept], week])
-    order = np.argsort(fence * (len(ids) + 1) + place, kind="stable")
-    return Postings(
-        ptr=_frozen(np.concatenate(([0], np.cumsum(np.bincount(fence, minlength=len(old.ptr) - 1)))), np.int64),
-        campaign=_frozen(place[order], np.int32),
-        schedule=_frozen(schedule[order], np.int32),
-        hours=old.hours,
-    )
-
-
-def _schedules(base: IntervalTable, weeks: Sequence[Sequence[Interval]]) -> IntervalTable:
-    more = IntervalTable.of(weeks)
-    return IntervalTable(
-        _frozen(np.concatenate([base.ptr, base.ptr[-1] + more.ptr[1:]]), np.int64),
-        _frozen(np.concatenate([base.starts, more.starts]), np.int64),
-        _frozen(np.concatenate([base.ends, more.ends]), np.int64),
-    )
-
-
-def _frozen(values: Any, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    array = np.array(values, kind)
-    array.flags.writeable = False
-    return array
+def _new(fence: int, ground: Ground, dwells_s: tuple[int, ...], hours: int) -> NewGround:
+    store, geometry = ground.store, ground.geometry
+    drawn = None if geometry is None else msgspec.json.encode(geometry, order="deterministic")
+    return NewGround(fence, store.id, store.lat, store.lng, ground.radius_m, drawn, dwells_s, hours)
 
 
 def encode(change: Delta) -> bytes:

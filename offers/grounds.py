@@ -35,6 +35,13 @@ class Ground:
     geometry: dict[str, Any] | None = None
     """Drawn, in place of the circle."""
     places: list[int] = field(default_factory=list)
+    waits: set[int] = field(default_factory=set)
+    """Seconds of dwell that some of those ask for."""
+
+    @property
+    def dwells_s(self) -> tuple[int, ...]:
+        """The same, ascending."""
+        return tuple(sorted(self.waits))
 
 
 def fence_id(store: int, outline: str, salt: int = 0) -> int:
@@ -73,6 +80,8 @@ def gathered(
                     ground = grounds[key] = Ground(store, radius_m, geometry)
                 if not ground.places or ground.places[-1] != place:
                     ground.places.append(place)
+                    if campaign.trigger == "dwell":
+                        ground.waits.add(campaign.dwell_s)
     ids = numbered(grounds)
     return {ids[key]: grounds[key] for key in sorted(grounds, key=ids.__getitem__)}
 
@@ -84,19 +93,15 @@ def outline_of(radius_m: float, geometry: dict[str, Any] | None) -> str:
     return hashlib.blake2b(msgspec.json.encode(geometry, order="deterministic"), digest_size=16).hexdigest()
 
 
-def fences(grounds: Mapping[int, Ground], live: Sequence[LiveCampaign]) -> list[Circle | Polygon]:
+def fences(grounds: Mapping[int, Ground]) -> list[Circle | Polygon]:
     """The fences for the index, in the order of *grounds*; each knows the dwell times that anybody waits for."""
-    return [_fence(number, ground, _dwells(ground, live)) for number, ground in grounds.items()]
+    return [_fence(number, ground, ground.dwells_s) for number, ground in grounds.items()]
 
 
 def _fence(number: int, ground: Ground, dwells_s: tuple[int, ...]) -> Circle | Polygon:
     if ground.geometry is None:
         return Circle(number, ground.store.lat, ground.store.lng, ground.radius_m, dwells_s)
     return polygon_of(number, ground.geometry, dwells_s)
-
-
-def _dwells(ground: Ground, live: Sequence[LiveCampaign]) -> tuple[int, ...]:
-    return tuple(sorted({live[place].dwell_s for place in ground.places if live[place].trigger == "dwell"}))
 
 
 @lru_cache(maxsize=10_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any
 
 from offers.campaign import Campaign
@@ -52,7 +53,14 @@ class Places:
 
 def by_retailer(stores: Mapping[int, Mapping[str, StoreRow]], areas: Iterable[AreaRow]) -> dict[int, Places]:
     """Retailer → its places."""
-    found = {retailer: Places(some) for retailer, some in stores.items()}
+    return with_areas({retailer: Places(some) for retailer, some in stores.items()}, areas)
+
+
+def with_areas(places: Mapping[int, Places], areas: Iterable[AreaRow]) -> dict[int, Places]:
+    """The same stores with these areas in place of their own."""
+    found = {retailer: copy(one) for retailer, one in places.items()}
+    for one in found.values():
+        one.areas = {}
     for area in areas:
         if area.retailer in found:
             found[area.retailer].areas[area.code] = area

@@ -80,6 +80,11 @@ class Timetable:
         first, last = min(start + offset for start, _, offset in cut), max(end + offset for _, end, offset in cut)
         return to_instants(wall_intervals(schedule.recurrences, first, last), cut)
 
+    @property
+    def opening(self) -> list[list[Interval]]:
+        """The rows of `hours_table`."""
+        return self._hours
+
     def hours_table(self) -> IntervalTable:
         """All opening hours asked for so far."""
         return IntervalTable.of(self._hours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -67,18 +67,21 @@ def content_problems(
     campaign: Campaign, stores: Mapping[str, int], products: Mapping[str, int], now_ms: int, named: Named
 ) -> list[tuple[str, str, str]]:
     """[(column, code, sentence)]: the same of a campaign whose shape was checked when it was decoded."""
-    return [
-        *_all_texts(campaign),
-        *_stores(campaign, stores),
-        *_areas(campaign, stores),
-        *_places(campaign, named),
-        *_recurrences(campaign),
-        *_trigger(campaign),
-        *_dates(campaign, now_ms),
-        *_audience(campaign.audience.bought, products),
-        *_offer(campaign.offer, products),
-        *_search(campaign.search, products),
-    ]
+    found = [*_all_texts(campaign), *_stores(campaign, stores)]
+    if campaign.areas:
+        found += _areas(campaign, stores)
+    if campaign.drawn or campaign.tags or campaign.cities:
+        found += _places(campaign, named)
+    if campaign.schedule.recurrences:
+        found += _recurrences(campaign)
+    found += _trigger(campaign)
+    found += _dates(campaign, now_ms)
+    if campaign.audience.bought is not None:
+        found += _audience(campaign.audience.bought, products)
+    found += _offer(campaign.offer, products)
+    if campaign.search is not None:
+        found += _search(campaign.search, products)
+    return found
 
 
 def _all_texts(campaign: Campaign) -> Found:
@@ -115,7 +118,8 @@ def _text(text: str, path: str) -> Found:
 def _stores(campaign: Campaign, stores: Mapping[str, int]) -> Found:
     if campaign.everywhere and not stores:
         yield "stores", "no_stores", "The campaign is for every store, but there is none yet: upload stores first."
-    yield from _unknown("stores", "store", campaign.stores, stores)
+    if not all(map(stores.__contains__, campaign.stores)):
+        yield from _unknown("stores", "store", campaign.stores, stores)
 
 
 def _areas(campaign: Campaign, stores: Mapping[str, int]) -> Found:
@@ -145,7 +149,7 @@ def _recurrences(campaign: Campaign) -> Found:
             yield f"schedule.recurrences[{i}].rrule", "recurrence", f"{error}."
 
 
-def _unknown(column: str, noun: str, codes: list[str], known: Collection[str]) -> Found:
+def _unknown(column: str, noun: str, codes: Iterable[str], known: Collection[str]) -> Found:
     missing = [(i, code) for i, code in enumerate(codes) if code not in known]
     for i, code in missing[:MOST_UNKNOWN]:
         yield (
@@ -204,24 +208,21 @@ def _dates(campaign: Campaign, now_ms: int) -> Found:
         yield "ends_at", "ended", "The campaign has already ended."
 
 
-def _audience(bought: Bought | None, products: Mapping[str, int]) -> Found:
-    if bought is None:
-        return
+def _audience(bought: Bought, products: Mapping[str, int]) -> Found:
     yield from _unknown("audience.bought.products", "product", bought.products, products)
     if not (bought.products or bought.brands or bought.categories):
         yield "audience.bought", "missing", "An audience that bought names a product, a brand or a category."
 
 
-def _search(search: SearchTerms | None, products: Mapping[str, int]) -> Found:
-    if search is None:
-        return
+def _search(search: SearchTerms, products: Mapping[str, int]) -> Found:
     yield from _unknown("search.products", "product", search.products, products)
     if not (search.products or search.brands or search.categories):
         yield "search", "missing", "A search campaign names the products, brands or categories it answers."
 
 
 def _offer(offer: Offer, products: Mapping[str, int]) -> Found:
-    yield from _unknown("offer.products", "product", offer.products, products)
+    if offer.products:
+        yield from _unknown("offer.products", "product", offer.products, products)
     needed, other = ("percent", "amount_minor") if offer.kind == "percent_off" else ("amount_minor", "percent")
     if getattr(offer, needed) is None:
         yield f"offer.{needed}", "missing", f"An offer of the kind {offer.kind} needs {needed}."

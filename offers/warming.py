@@ -16,4 +16,4 @@ def warm() -> None:
     blocks = Blocks()
     blocks.grant(1, 0)
     nothing = Batch(np.zeros(1, EVENT), np.zeros(0, TRIGGER))
-    decide_all(Snapshot.empty(), nothing, Books(Caps(), blocks, History()), set())
+    list(decide_all(Snapshot.empty(), nothing, Books(Caps(), blocks, History()), set()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,10 @@ import msgspec
 
 from engine.http.explain import explain, fault_of, with_rows
 from engine.http.problems import Fault, Problem
+
+_NAME_END = re.compile(rb'"[ \t\r\n]*:')
+_SHORT = 4_000
+"""Bytes: an integer of fewer digits is one to Python."""
 
 
 def decode(kind: Any, body: bytes, rows: str = "") -> Any:
@@ -47,6 +52,8 @@ def malformed(error: Exception) -> Problem:
 
 def require_strict(body: bytes) -> None:
     """Refuse repeated names (decoders disagree which one counts) and NUL (PostgreSQL cannot hold it)."""
+    if _is_plain(body):
+        return
     try:
         value = json.loads(body, object_pairs_hook=_unrepeated)
     except RecursionError as error:
@@ -55,6 +62,22 @@ def require_strict(body: bytes) -> None:
         raise Problem("malformed_json", "a number is too long") from None
     if rb"\u0000" in body and _has_nul(value):
         raise Problem("invalid", errors=[Fault("nul", "the character U+0000 cannot be stored")])
+
+
+def _is_plain(body: bytes) -> bool:
+    """Whether *body*, which is JSON, surely repeats no name: as many names as are left when it is decoded and written
+    anew, which keeps one of each. A quarter of the time of looking at each name.
+
+    Without escapes no string holds a quote; a string that begins with a colon looks like a name's end in both, so what
+    is counted in *body* is never less than its names. Short, so that no number in it can be too long.
+    """
+    if b"\\" in body or len(body) > _SHORT:
+        return False
+    try:
+        names = msgspec.json.encode(msgspec.json.decode(body)).count(b'":')
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return len(_NAME_END.findall(body)) == names
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -27,7 +27,7 @@ from engine.matcher.commit import NotMine, Share, commit
 from engine.matcher.decision import Decision, StepResult
 from engine.matcher.recover import Owned
 from engine.matcher.snapshots import Snapshots
-from engine.matcher.step import step
+from engine.matcher.step import pieces
 from engine.postgres.pool import LOST
 from engine.settings import Settings
 from offers.snapshot import Snapshot
@@ -49,6 +49,8 @@ BREATH = 4
 """Partitions stepped without letting go of the event loop."""
 AWAY_S = 0.2
 BROKEN_S = 1.0
+
+_DONE = object()
 
 _MATCHED = telemetry.counter("matcher_entries", "log entries matched")
 _DECIDED = telemetry.counter("matcher_decisions", "decisions committed")
@@ -84,6 +86,8 @@ class Cycle:
         """Partitions to hand over after this turn."""
         self._still: set[int] = set()
         """Partitions being checkpointed: nothing is stepped."""
+        self._midway: dict[int, Iterator[None]] = {}
+        """Partitions in the midst of a step: nothing more is read, and nothing committed."""
         self._stepped = asyncio.Event()
 
     def take(self, owned: Owned) -> None:
@@ -97,6 +101,7 @@ class Cycle:
         """Forget partitions with all that is not committed; recovery starts from what is."""
         for p in partitions & self.owned.keys():
             del self.owned[p], self._found[p]
+            self._midway.pop(p, None)
             log.warning("partition.dropped", p=p, why=why)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -143,12 +148,15 @@ class Cycle:
         await self.settle()
 
     async def match(self) -> None:
-        """Read what the logs have and step it."""
-        after = {p: owned.state.position for p, owned in self.owned.items() if p not in self._still}
+        """Go on with what is stepped, a piece each; read what the other logs have and begin to step it."""
+        with _STEP.time():
+            await self._go_on()
+        idle = self._still | self._midway.keys()
+        after = {p: owned.state.position for p, owned in self.owned.items() if p not in idle}
         if not after:
             await asyncio.sleep(0.05 if not self.owned else 0.001)
             return
-        found = await self._stream.read(after, count=PAGE, block_ms=BLOCK_MS)
+        found = await self._stream.read(after, count=PAGE, block_ms=1 if self._midway else BLOCK_MS)
         with _STEP.time():
             for nth, (p, entries) in enumerate(found.items()):
                 snapshots = await self._known(p, entries)
@@ -157,6 +165,12 @@ class Cycle:
                     self._step(owned, entries, snapshots)
                 if nth % BREATH == BREATH - 1:
                     await asyncio.sleep(0)  # a commit under way has answers to read
+
+    async def _go_on(self) -> None:
+        for p in list(self._midway):
+            if (rest := self._midway.get(p)) is not None and next(rest, _DONE) is _DONE:
+                self._midway.pop(p, None)
+            await asyncio.sleep(0)  # others have work too, and the lock's session is to be kept alive
 
     async def _known(self, p: int, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
         """The snapshots for a step; behind a takeover entries may name some that this process has not loaded yet."""
@@ -167,8 +181,10 @@ class Cycle:
             return {}
 
     def _step(self, owned: Owned, entries: Sequence[Entry], snapshots: Mapping[int, Snapshot]) -> None:
-        into = self._found[owned.state.p]
-        step(owned.state, entries, snapshots, event_age_ms=self._event_age_ms, into=into)
+        p = owned.state.p
+        rest = pieces(owned.state, entries, snapshots, self._found[p], event_age_ms=self._event_age_ms)
+        if next(rest, _DONE) is not _DONE:
+            self._midway[p] = rest
         _MATCHED.inc(len(entries))
 
     async def settle(self) -> None:
@@ -181,7 +197,7 @@ class Cycle:
         """Hand over partitions beyond our share: everything committed, the checkpoint as young as can be."""
         while self.leaving:
             p = self.leaving.pop()
-            if p in self.owned:
+            if p in self.owned and p not in self._midway:  # it is asked for again every second
                 await self._tell([p])
                 await self._checkpoint(p)
                 self.drop({p}, "fair share")
@@ -192,12 +208,13 @@ class Cycle:
         return [
             p
             for p, owned in self.owned.items()
-            if self._found[p].urgent or (owned.state.position != owned.committed and self._committed_at[p] < late)
+            if p not in self._midway
+            and (self._found[p].urgent or (owned.state.position != owned.committed and self._committed_at[p] < late))
         ]
 
     async def flush(self, partitions: list[int]) -> None:
         """Commit the named partitions; those that have another owner are dropped, the rest is tried again."""
-        shares = [self._share(p) for p in partitions if p in self.owned]
+        shares = [self._share(p) for p in partitions if p in self.owned and p not in self._midway]
         while shares:
             try:
                 with _COMMIT.time():
@@ -269,9 +286,10 @@ class Cycle:
 
     async def _checkpoint_oldest(self) -> None:
         """At most one partition a turn, so that no turn waits long."""
-        if not self.owned:
+        waiting = self.owned.keys() - self._midway.keys()
+        if not waiting:
             return
-        p = min(self.owned, key=lambda q: self._checkpointed_at[q])
+        p = min(waiting, key=lambda q: self._checkpointed_at[q])
         if time.monotonic() - self._checkpointed_at[p] >= CHECKPOINT_S:
             await self._checkpoint(p)
 
@@ -291,6 +309,8 @@ class Cycle:
 
     async def drain(self) -> None:
         """Commit everything found and checkpoint every partition; what fails is left to the next owner."""
+        while self._midway:
+            await self._go_on()
         await self._tell(list(self.owned))
         for p in list(self.owned):
             try:

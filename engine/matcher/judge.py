@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -66,8 +66,9 @@ class Means:
     """As in `offers.decide.Batch`."""
 
 
-def judge(state: State, result: StepResult, events: Events, means: Means, *, event_age_ms: int) -> None:
-    """Decide all triggers of each event together; write the outcome into *state* and *result*."""
+def judge(state: State, result: StepResult, events: Events, means: Means, *, event_age_ms: int) -> Iterator[None]:
+    """Decide all triggers of each event together; write the outcome into *state* and *result*. With a pause after each
+    part, some hundredths of a second long: thousands of people may be where many campaigns begin at once."""
     batch = Batch(_events(state, events, means, event_age_ms), means.triggers, means.searches, means.begun_ms)
     first = 0
     for verdicts in decide_all(state.snapshot, batch, state.books, state.stopped, result.silences):
@@ -75,6 +76,7 @@ def judge(state: State, result: StepResult, events: Events, means: Means, *, eve
         result.starved.update(state.snapshot.ids[dry].tolist())
         _issue(state, result, events, means, verdicts, first)
         first += len(verdicts.verdicts)
+        yield
 
 
 def _events(state: State, events: Events, means: Means, event_age_ms: int) -> Records:

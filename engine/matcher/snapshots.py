@@ -24,14 +24,16 @@ from engine.log.entries import Entry, Switch
 from engine.matcher.progress import Progress
 from engine.postgres import queries
 from geo.index import FenceIndex
+from offers.applied import applied
 from offers.campaign import Campaign
 from offers.catalogue import AreaRow, CampaignRow, Catalogue, ProductRow, StoreRow
 from offers.codec import PARTS, decode, digest, encode
 from offers.compile import Lookup, compile_snapshot, lookup
-from offers.delta import Delta, applied, delta
+from offers.delta import Delta, delta
 from offers.delta import decode as decode_delta
 from offers.delta import encode as encode_delta
 from offers.errors import BrokenSnapshot
+from offers.places import with_areas
 from offers.snapshot import Snapshot
 
 log = structlog.get_logger()
@@ -59,7 +61,7 @@ class Snapshots:
         self._compiled_here = 0, Snapshot.empty()
         self._bases: dict[tuple[str, ...], Snapshot] = {}
         self._lookup: tuple[Snapshot, Lookup] | None = None
-        """What campaigns of the base may name; a change of that is a new base."""
+        """What campaigns of the base may name; a change of that is a new base. Areas are read for each delta."""
         self._unreadable = 0
         """A published revision whose parts are gone, or those of another version of this program."""
 
@@ -142,11 +144,13 @@ class Snapshots:
         ids = {*changed, *(before.changed if before is not None else ())}
         if len(ids) > MOST_CHANGED:
             return False
-        if self._lookup is None or self._lookup[0] is not base:
-            self._lookup = base, lookup(await read_catalogue(connection, campaigns=False))
+        if not ids:
+            return True
         rows = [_row(row) async for row in queries.snapshots.campaigns_now(connection, campaigns=list(ids))]
-        changed_now = {row.id for row in rows} | (ids & base.by_id.keys())
-        change = await asyncio.to_thread(delta, base, changed_now, rows, *self._lookup[1])
+        sources = await self._sources(connection, base, rows)
+        left_out = {one.campaign for one in base.skipped}
+        spoken_of = {row.id for row in rows} | {one for one in ids if one in base.by_id or one in left_out}
+        change = await asyncio.to_thread(delta, base, spoken_of, rows, sources)
         if change is None:
             return False
         part = encode_delta(change)
@@ -154,6 +158,18 @@ class Snapshots:
         snapshot = await asyncio.to_thread(applied, base, change)
         await self._publish(connection, manifest, {DELTA: part}, snapshot)
         return True
+
+    async def _sources(self, connection: asyncpg.Connection, base: Snapshot, rows: Sequence[CampaignRow]) -> Lookup:
+        """What *rows* may name, with the areas that they do."""
+        if self._lookup is None or self._lookup[0] is not base:
+            self._lookup = base, lookup(await read_catalogue(connection, only_places=True))
+        places, products = self._lookup[1]
+        named = [(row.retailer, code) for row in rows for code in row.spec.drawn]
+        if not named:
+            return places, products
+        retailers, codes = ([one[k] for one in named] for k in (0, 1))
+        read = queries.snapshots.areas_named(connection, retailers=retailers, codes=codes)
+        return with_areas(places, [AreaRow(**dict(row)) async for row in read]), products
 
     async def _publish(
         self, connection: asyncpg.Connection, manifest: dict[str, str], parts: dict[str, bytes], snapshot: Snapshot
@@ -209,12 +225,14 @@ def _row(row: asyncpg.Record) -> CampaignRow:
     return CampaignRow(row["id"], row["retailer"], _spec(row["spec"]), row["first"])
 
 
-async def read_catalogue(connection: asyncpg.Connection, *, campaigns: bool = True) -> Catalogue:
-    """Everything a compile needs, in one read of *connection*'s transaction; without *campaigns* the rest."""
+async def read_catalogue(connection: asyncpg.Connection, *, only_places: bool = False) -> Catalogue:
+    """Everything a compile needs, in one read of *connection*'s transaction; *only_places*: stores and products."""
     read = queries.snapshots
     stores = [StoreRow(**dict(row)) async for row in read.live_stores(connection)]
     products = [ProductRow(**dict(row)) async for row in read.products(connection)]
-    live = [_row(row) async for row in connection.cursor(read.live_campaigns.sql, prefetch=PAGE)] if campaigns else []
+    if only_places:
+        return Catalogue(stores, products, [])
+    live = [_row(row) async for row in connection.cursor(read.live_campaigns.sql, prefetch=PAGE)]
     areas = [AreaRow(**dict(row)) async for row in read.areas(connection)]
     return Catalogue(stores, products, live, areas)
 

@@ -5,7 +5,7 @@ The state is consumed: use the one handed in no further. step(a + b) finds what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from uuid import UUID
 
@@ -49,10 +49,26 @@ def step(
 
     With `deciding=False` (recovery, up to the committed position) only presence follows: what was decided then stands
     in PostgreSQL and is already part of the state."""
-    run = _Step(state, snapshots, event_age_ms, deciding, StepResult() if into is None else into)
+    result = StepResult() if into is None else into
+    for _ in pieces(state, entries, snapshots, result, event_age_ms=event_age_ms, deciding=deciding):
+        pass
+    return result
+
+
+def pieces(
+    state: State,
+    entries: Sequence[Entry],
+    snapshots: Mapping[int, Snapshot],
+    into: StepResult,
+    *,
+    event_age_ms: int = EVENT_AGE_MS,
+    deciding: bool = True,
+) -> Iterator[None]:
+    """`step`, with a pause between two parts of what is decided. In one the state is in the midst of an entry, of use
+    to nobody else."""
+    run = _Step(state, snapshots, event_age_ms, deciding, into)
     for kind, some in groupby(entries, key=lambda entry: entry.kind):
-        run.take(kind, list(some))
-    return run.result
+        yield from run.take(kind, list(some))
 
 
 class _Step:
@@ -67,18 +83,18 @@ class _Step:
         self.deciding = deciding
         self.result = result
 
-    def take(self, kind: EntryKind, entries: list[Entry]) -> None:
+    def take(self, kind: EntryKind, entries: list[Entry]) -> Iterator[None]:
         if kind is EntryKind.PINGS:
-            self._pings(entries)
+            yield from self._pings(entries)
         else:
             one = _TAKES[kind]
             for entry in entries:
-                one(self, entry)
+                yield from one(self, entry) or ()
         self.state.position = entries[-1].position
 
     # ── pings ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _pings(self, entries: list[Entry]) -> None:
+    def _pings(self, entries: list[Entry]) -> Iterator[None]:
         """Consecutive ping entries as one batch; each ping keeps the entry it came with."""
         batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
         ends = list(accumulate(map(len, batches)))  # where each entry's pings end
@@ -95,7 +111,9 @@ class _Step:
         self.count("ping.late", moved.late)
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
-        self._transitions(moved.transitions, "ping", lambda at: self._by_ping(entries, ends, consented, pings, at))
+        yield from self._transitions(
+            moved.transitions, "ping", lambda at: self._by_ping(entries, ends, consented, pings, at)
+        )
 
     def _by_ping(
         self, entries: list[Entry], ends: list[int], consented: NDArray[np.intp], pings: Records, at: Ints
@@ -116,7 +134,7 @@ class _Step:
 
     def _transitions(
         self, found: Records, name: str, events: Callable[[Ints], Events], begun_ms: Longs | None = None
-    ) -> None:
+    ) -> Iterator[None]:
         """Count TRANSITION[m], and judge those that can make an offer: those that share a value of the field *name*,
         where they stand together, are one event. *events* tells what the events are by these values; *begun_ms* which
         campaigns they meet, if not those that began lately.
@@ -138,31 +156,31 @@ class _Step:
             begun_ms=self.state.begun.by_place if begun_ms is None else begun_ms,
         )
         happened.initial[:] = np.logical_or.reduceat(calling["initial"], first)
-        self._judge(happened, means)
+        yield from self._judge(happened, means)
 
     def _visit(self, transition: np.void) -> UUID:
         """The visit as an occasion."""
         fence = int(self.state.snapshot.fences.fence[transition["fence"]])
         return derived("visit", self.number(int(transition["row"])), fence, int(transition["since_ms"]))
 
-    def _judge(self, events: Events, means: Means) -> None:
+    def _judge(self, events: Events, means: Means) -> Iterator[None]:
         if self.deciding and len(means.triggers):
-            judge(self.state, self.result, events, means, event_age_ms=self.event_age_ms)
+            yield from judge(self.state, self.result, events, means, event_age_ms=self.event_age_ms)
 
     def number(self, row: int) -> int:
         return number_of(row, self.state.p)
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _tick(self, entry: Entry) -> None:
+    def _tick(self, entry: Entry) -> Iterator[None]:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
         found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
-        self._transitions(found, "row", lambda rows: self._by_row(entry, rows, ("tick", entry.position)))
+        yield from self._transitions(found, "row", lambda rows: self._by_row(entry, rows, ("tick", entry.position)))
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
                 self.state.forget(int(row))
 
-    def _search(self, entry: Entry) -> None:
+    def _search(self, entry: Entry) -> Iterator[None]:
         event = entry.payload
         assert isinstance(event, SearchEvent)
         row = event.number // PARTITIONS
@@ -179,7 +197,7 @@ class _Step:
         where = np.array([(event.lat, event.lng)], [("lat", "f8"), ("lng", "f8")])
         happened = Events.of(entry, np.array([row], np.int32), event.at_ms, where, ("search", event.search))
         counts = np.array([len(triggers)], np.int32)
-        self._judge(happened, Means(triggers, counts, lambda _: event.search, (wanted,)))
+        yield from self._judge(happened, Means(triggers, counts, lambda _: event.search, (wanted,)))
 
     def _facts(self, entry: Entry) -> None:
         facts: list[Fact] = entry.payload  # type: ignore[assignment]  # the codec pairs kind and payload
@@ -190,7 +208,7 @@ class _Step:
                 apply_fact(self.state, self.result, fact)
                 self.state.fact_seq = fact.seq
 
-    def _switch(self, entry: Entry) -> None:
+    def _switch(self, entry: Entry) -> Iterator[None]:
         """A new snapshot; an older one than the present (a zombie's) is passed over."""
         assert isinstance(entry.payload, Switch)
         revision = entry.payload.revision
@@ -201,9 +219,9 @@ class _Step:
         self.count("trigger.exit", len(gone))
         self.state.snapshot, self.state.revision = new, revision
         self.state.begin_blocks(fresh(old, new))
-        self._start(entry, began(old, new), appeared(old.fences, new.fences))
+        yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
 
-    def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> None:
+    def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:
         """Campaigns and fences that begin meet who is inside by a fix young enough to make an offer. The event is the
         switch: it has its time, and its name, which another entry for the same revision would share."""
         state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
@@ -211,7 +229,7 @@ class _Step:
         stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
         came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
         found = np.concatenate([stayed, came])
-        self._transitions(
+        yield from self._transitions(
             found[np.argsort(found["row"], kind="stable")],
             "row",
             lambda rows: self._by_row(entry, rows, ("switch", state.revision)),
@@ -259,7 +277,7 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
 _KINDS = np.zeros(max(Transition) + 1, np.uint8)
 """What a transition is to offers."""
 _KINDS[[Transition.ENTER, Transition.DWELL, Transition.START]] = Kind.ENTER, Kind.DWELL, Kind.START
-_TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
+_TAKES: dict[EntryKind, Callable[[_Step, Entry], Iterator[None] | None]] = {
     EntryKind.TICK: _Step._tick,
     EntryKind.SEARCH: _Step._search,
     EntryKind.FACTS: _Step._facts,

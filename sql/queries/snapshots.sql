@@ -4,11 +4,16 @@ SELECT EXISTS (SELECT FROM catalogue_change);
 
 -- name: take_changes^
 -- What changed since the last compile; taken in the compile's own transaction, whose snapshot also reads the catalogue,
--- so a change not yet visible leaves its row for the next time. `only`: the campaigns, NULL when more than those.
-WITH taken AS (DELETE FROM catalogue_change RETURNING campaigns)
-SELECT count(*) AS n, CASE WHEN bool_and(campaigns IS NOT NULL) THEN
-    ARRAY(SELECT DISTINCT id FROM taken CROSS JOIN LATERAL unnest(campaigns) AS id) END AS only
-FROM taken;
+-- so a change not yet visible leaves its row for the next time. `only`: the campaigns, those that name a changed area among
+-- them; NULL when more than those changed.
+WITH taken AS (DELETE FROM catalogue_change RETURNING campaigns, areas), named AS (
+    SELECT id FROM taken CROSS JOIN LATERAL unnest(campaigns) AS id
+    UNION
+    SELECT c.id FROM taken CROSS JOIN LATERAL jsonb_to_recordset(areas) AS a(retailer bigint, code text)
+    JOIN campaign c ON c.spec -> 'drawn' <> '[]' AND c.spec -> 'drawn' ? a.code AND c.retailer = a.retailer
+    WHERE c.state = 'live'
+)
+SELECT count(*) AS n, CASE WHEN bool_and(campaigns IS NOT NULL) THEN ARRAY(SELECT id FROM named) END AS only FROM taken;
 
 -- name: only_one_compiles$
 -- Transaction-scoped lock: of several matchers one compiles.
@@ -37,6 +42,12 @@ SELECT id, retailer, code, lat, lng, zone, country, opening_hours, city, tags FR
 -- name: areas
 -- Fences that campaigns may name.
 SELECT retailer, code, store, geometry FROM area WHERE NOT ended ORDER BY id;
+
+-- name: areas_named
+-- Of these alone, a retailer and a code each.
+SELECT retailer, code, store, geometry FROM area
+WHERE NOT ended AND (retailer, code) IN (SELECT * FROM unnest(:retailers::bigint[], :codes::text[]))
+ORDER BY id;
 
 -- name: products
 -- What purchases are matched against.

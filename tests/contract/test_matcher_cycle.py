@@ -98,3 +98,36 @@ async def test_a_loop_that_fails_takes_the_other_with_it(one: Owner, monkeypatch
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(5):
             await one.cycle.run(asyncio.Event())
+
+
+async def test_a_step_in_pieces_is_committed_as_a_whole(
+    furnished: Settings, one: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its midst nothing is committed, checkpointed or handed over, no more is read; a drain finishes it."""
+    monkeypatch.setattr("engine.matcher.step.PIECE", 1)
+    cycle, before = one.cycle, one.cycle.owned[P].committed
+    await one.pings([0, 1], "one", one.began_ms + 5)
+    await cycle.match()
+    assert len(cycle._found[P].decisions) == 1, "the first of two customers is judged"
+    await one.pings([1], "street", one.began_ms + 6)
+    cycle._checkpointed_at[P], cycle.leaving = 0.0, {P}
+    await cycle.settle()
+    await cycle.flush([P])
+    assert await decided(furnished) == [] and cycle.owned[P].committed == before
+    await cycle.drain()
+    assert await decided(furnished) == [number(0), number(1)]
+    assert cycle.owned[P].committed == cycle.owned[P].state.position > before
+
+
+async def test_a_partition_dropped_in_the_midst_of_a_step_is_left_alone(
+    furnished: Settings, one: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.matcher.step.PIECE", 1)
+    await one.pings([0, 1], "one", one.began_ms + 5)
+    await one.cycle.match()
+    one.cycle.drop({P}, "as another owner came")
+    monkeypatch.undo()
+    await one.take()
+    await one.cycle.turn()
+    await one.cycle.flush([P])
+    assert await decided(furnished) == [number(0), number(1)], "what was found before is found again, once"

@@ -56,6 +56,8 @@ CLAIMED = {
     "inventory_pings_p99": (100, "ms", "at_most"),
     "campaigns_live": (30, "s", "at_most"),
     "edit_live": (1, "s", "at_most"),
+    "circle_live": (1, "s", "at_most"),
+    "drawn_live": (1, "s", "at_most"),
     "campaigns_pings_p99": (100, "ms", "at_most"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import json
 import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from engine.directory.consents import BITS, PURPOSES, to_bits, to_purposes
 from engine.directory.directory import SILENCE_S, UNKNOWN, Directory
 from engine.http import keys, tokens
 from engine.http.body import read_body
-from engine.http.decode import decode
+from engine.http.decode import decode, require_strict
 from engine.http.limits import Gate, RateLimit
 from engine.http.nearby import box
 from engine.http.outcome import SENTENCES, outcome
@@ -90,6 +92,31 @@ def test_a_list_of_faults_is_bounded() -> None:
     problem = Problem("invalid", errors=[Fault("x", "y", row=n) for n in range(MOST_FAULTS + 5)])
     body = msgspec.json.decode(problem.body())
     assert len(body["errors"]) == MOST_FAULTS and str(MOST_FAULTS + 5) in body["detail"]
+
+
+_values = st.recursive(
+    st.none() | st.integers(-9, 9) | st.sampled_from(["", ":", " :x", '":', "\\", "é", "a:b"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", ":", 'q"']), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(_values, st.sampled_from(["", " ", "\n\t"]), st.booleans(), st.data())
+def test_a_repeated_name_is_found_in_any_spelling(
+    value: Any, space: str, ascii_only: bool, data: st.DataObject
+) -> None:
+    """Strictly JSON passes; with one member written twice it does not, wherever that is and however it is spelt."""
+    text = json.dumps(value, separators=("," + space, space + ":" + space), ensure_ascii=ascii_only)
+    require_strict(text.encode())
+    members = re.findall(r'"[ab:]"\s*:\s*(?:null|-?\d|"[^"\\]*")(?=\s*[,}])', text)
+    places = [(m, at) for m in members for at in [match.start() for match in re.finditer(re.escape(m), text)]]
+    members_at = [(m, at) for m, at in places if text[:at].rstrip().endswith(("{", ","))]
+    if members_at:
+        member, at = data.draw(st.sampled_from(members_at))
+        with pytest.raises(Problem):
+            require_strict((text[:at] + member + "," + text[at:]).encode())
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_after_warming_nothing_is_compiled_any_more() -> None:
         events["trigger"] = [0, 2, 2, 3]
         triggers = np.zeros(4, TRIGGER)
         triggers["kind"] = Kind.ENTER
-        found = decide_all(world, Batch(events, triggers[::1]), books, {7})
+        found = list(decide_all(world, Batch(events, triggers[::1]), books, {7}))
         assert [[e for e, _, _ in some.made()] for some in found] == [[0]], "the cap of one holds the others"
     assert _signatures() == before
 

@@ -34,6 +34,7 @@ async def _store(connection: Any, known: Known, order: Order) -> list[Fault] | C
     if faults := await _against_stored(connection, known):
         return faults
     retailer, caller = known.retailer, order.caller
+    await queries.loader.take_memory(connection)
     row = await queries.loader.merge_campaigns(connection, retailer=retailer, caller=caller, activate=order.activate)
     ended = 0
     if order.replace:
