@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from geo.index import FenceIndex
+from geo.records import Kind
 from offers.intervals import IntervalTable
 from offers.live import LiveCampaign, Skipped
 from offers.products import ProductTable
 
 ALWAYS = -1  # a posting without weekly hours
 UNKNOWN = -1  # a store without known opening hours
+
+_KINDS = {"enter": Kind.ENTER, "dwell": Kind.DWELL}
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
@@ -55,10 +58,27 @@ class Snapshot:
     by_id: Mapping[int, LiveCampaign] = field(init=False)
     ids: Longs = field(init=False)
     """i8[C]: of `campaigns`, in their order."""
+    _called: npt.NDArray[np.bool_] = field(init=False)
+    """b[kinds, F]: whether a campaign of the fence waits for such a transition."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {campaign.id: campaign for campaign in self.campaigns})
         object.__setattr__(self, "ids", np.fromiter(self.by_id, np.int64, len(self.by_id)))
+        object.__setattr__(self, "_called", self._calls())
+
+    def calls(self, kind: Ints, fence: Ints) -> npt.NDArray[np.bool_]:
+        """b[m]: whether any campaign waits for a transition of *kind* at the fence in that position."""
+        called: npt.NDArray[np.bool_] = self._called[kind, fence]
+        return called
+
+    def _calls(self) -> npt.NDArray[np.bool_]:
+        """A start is answered by whoever began, an exit by nobody."""
+        called = np.zeros((len(Kind) + 1, len(self.fence_store)), np.bool_)
+        waits = np.fromiter((_KINDS.get(one.trigger, 0) for one in self.campaigns), np.uint8, len(self.campaigns))
+        fences = np.repeat(np.arange(len(self.fence_store)), np.diff(self.postings.ptr))
+        called[waits[self.postings.campaign], fences] = True
+        called[0], called[Kind.START] = False, True
+        return called
 
     @classmethod
     def empty(cls) -> Snapshot:

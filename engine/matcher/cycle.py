@@ -21,6 +21,7 @@ from engine.errors import ServerError, Zombie
 from engine.log.entries import Entry
 from engine.log.keys import OUTBOX_CHANNEL, PARTITIONS
 from engine.log.stream import Log
+from engine.log.transitions import TransitionTeller
 from engine.log.valkey import RedisError
 from engine.matcher.checkpoint import Checkpoints
 from engine.matcher.commit import NotMine, Share, commit
@@ -63,6 +64,7 @@ class Cycle:
         self._stream = stream
         self._client = client
         self._checkpoints = Checkpoints(client)
+        self._teller = TransitionTeller(client, bound_bytes=settings.transitions_bytes)
         self._snapshots = snapshots
         self._event_age_ms = settings.event_age_s * 1000
         self.coupon_key = b""
@@ -151,6 +153,7 @@ class Cycle:
                     self._step(owned, entries, snapshots)
                 if nth % BREATH == BREATH - 1:
                     await asyncio.sleep(0)  # a commit under way has answers to read
+        await self._teller.tell()
 
     async def _known(self, p: int, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
         """The snapshots for a step; behind a takeover entries may name some that this process has not loaded yet."""
@@ -163,6 +166,8 @@ class Cycle:
     def _step(self, owned: Owned, entries: Sequence[Entry], snapshots: Mapping[int, Snapshot]) -> None:
         into = self._found[owned.state.p]
         step(owned.state, entries, snapshots, event_age_ms=self._event_age_ms, into=into)
+        self._teller.take(into.transitions)
+        into.transitions.clear()
         _MATCHED.inc(len(entries))
 
     async def settle(self) -> None:
@@ -191,6 +196,7 @@ class Cycle:
     async def flush(self, partitions: list[int]) -> None:
         """Commit the named partitions; those that have another owner are dropped, the rest is tried again."""
         shares = [self._share(p) for p in partitions if p in self.owned]
+        await self._teller.tell()  # told before the position moves: never lost, in a crash told again
         while shares:
             try:
                 with _COMMIT.time():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
+from engine.log.transitions import TOLD, Told
 from engine.matcher.apply import apply_fact, replay_fact
 from engine.matcher.begun import began, fresh, places
 from engine.matcher.decision import StepResult, derived
@@ -24,6 +25,7 @@ from engine.matcher.state import LOCATION, State
 from geo.arrays import Ints, Records
 from geo.cells import coarse
 from geo.match import match
+from geo.records import BARE
 from geo.starting import appeared, arrive, meet
 from geo.transitions import PING, Kind, advance, switch, tick
 from offers.decide import Search, Trigger
@@ -85,39 +87,49 @@ class _Step:
         batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
         ends = list(accumulate(map(len, batches)))  # where each entry's pings end
         pings = _records(batches, ends)
+        if self.state.rules is BARE:
+            pings["accuracy_m"] = np.nan
         self.state.reserve(int(pings["row"].max(initial=-1)) + 1)
         consented = np.flatnonzero(self.state.consents[pings["row"]] & LOCATION)
         if len(consented) < len(pings):
             self.count("ping.no_consent", len(pings) - len(consented))
             pings = pings[consented]
-        moved = advance(self.state.presence, self.state.snapshot.fences, pings, starts=self.state.begun.starts)
+        state = self.state
+        moved = advance(state.presence, state.snapshot.fences, pings, state.rules, state.begun.starts)
         self.state.pings.follow(pings["row"])
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
         self.count("ping.late", moved.late)
         self.count("ping.uncertain", moved.uncertain)
         self.count("ping.invalid", moved.invalid)
-        cells = _cells(pings[moved.transitions["ping"]])
-        for number, group, cell in _grouped(moved.transitions, "ping", cells):
+        called = self._happened(moved.transitions, state.snapshot)
+        cells = _cells(pings[called["ping"]])
+        for number, group, cell in _grouped(called, "ping", cells):
             ping, entry = pings[number], entries[bisect_right(ends, int(consented[number]))]
             at_ms = int(ping["at_ms"])
             event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), cell, _initial(group))
             self._transitions(event, group)
 
+    def _happened(self, found: Records, snapshot: Snapshot) -> Records:
+        """Count transitions at fences of *snapshot* and note them for who subscribes; those that call up a campaign."""
+        if not len(found) or not self.deciding:
+            return found[:0]
+        for kind, n in enumerate(np.bincount(found["kind"]).tolist()):
+            if n:
+                self.count(f"trigger.{Kind(kind).name.lower()}", n)
+        self.result.transitions.append(_told(found, snapshot, self.state.p))
+        return found[snapshot.calls(found["kind"], found["fence"])]
+
     def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
-        """All transitions of one customer at one event: count them, and judge those that can make an offer. *started*:
-        campaigns that begin with this very event.
+        """Judge the transitions of one customer at one event. *started*: campaigns that begin with this very event.
 
         The event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long
         before, and that makes nothing else of the event stale."""
         triggers: dict[Trigger, UUID] = {}
         for transition in transitions:
-            kind = Kind(int(transition["kind"]))
-            self.count(f"trigger.{kind.name.lower()}")
-            if kind is not Kind.EXIT:
-                trigger = self._trigger(kind, transition, started)
-                fence = int(self.state.snapshot.fences.fence[trigger.fence])
-                triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
+            trigger = self._trigger(Kind(int(transition["kind"])), transition, started)
+            fence = int(self.state.snapshot.fences.fence[trigger.fence])
+            triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
         self._judge(event, triggers)
 
     def _trigger(self, kind: Kind, transition: np.void, started: frozenset[int] | None) -> Trigger:
@@ -138,7 +150,8 @@ class _Step:
 
     def _tick(self, entry: Entry) -> None:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
-        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
+        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms, self.state.rules)
+        found = self._happened(found, self.state.snapshot)
         for row, group, cell in self._by_row(found):
             self._transitions(Event(entry, row, entry.log_ms, ("tick", entry.position), cell, initial=False), group)
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
@@ -179,7 +192,7 @@ class _Step:
             return
         old, new = self.state.snapshot, self.snapshots[revision]
         gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
-        self.count("trigger.exit", len(gone))
+        self._happened(gone, old)
         self.state.snapshot, self.state.revision = new, revision
         self.state.begin_blocks(fresh(old, new))
         self._start(entry, began(old, new), appeared(old.fences, new.fences))
@@ -190,8 +203,8 @@ class _Step:
         state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
         state.begun.note(started, fresh_from_ms, state.snapshot)
         stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
-        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
-        found = np.concatenate([stayed, came])
+        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms, state.rules)
+        found = self._happened(np.concatenate([stayed, came]), state.snapshot)
         for row, group, cell in self._by_row(found[np.argsort(found["row"], kind="stable")]):
             event = Event(entry, row, entry.log_ms, ("switch", state.revision), cell, initial=False)
             self._transitions(event, group, started)
@@ -209,6 +222,18 @@ class _Step:
     def count(self, name: str, n: int = 1, *, campaign: int = 0) -> None:
         if n and self.deciding:
             self.result.tally[campaign, name] += n
+
+
+def _told(found: Records, snapshot: Snapshot, p: int) -> Told:
+    """Transitions by the names that outlive the snapshot. A start is no happening at a fence."""
+    found = found[found["kind"] != Kind.START]
+    rows = np.empty(len(found), TOLD)
+    rows["number"] = found["row"].astype(np.int64) * PARTITIONS + p
+    rows["fence"] = snapshot.fences.fence[found["fence"]]
+    rows["store"] = snapshot.fence_store[found["fence"]]
+    for name in ("at_ms", "since_ms", "dwell_s", "kind", "reason", "initial"):
+        rows[name] = found[name]
+    return rows
 
 
 def _initial(transitions: Sequence[np.void]) -> bool:
