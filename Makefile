@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-upload bench-report lock clean
+.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-upload bench-match bench-load bench-report lock clean
 
 help: ## print every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ prove: $(STAMP) ## slower proofs: fault campaigns, long properties
 bench: $(STAMP) ## measure the bars of benchmarks/bars.toml into benchmarks/results and the README
 	$(BIN)/python -m benchmarks.run; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
-peers: $(STAMP) ## install what the geometry is measured against: h3ronpy, scipy, and PostGIS from Debian (as root)
+peers: $(STAMP) ## install what we are measured against: h3ronpy, scipy, PostGIS from Debian (as root), Tile38 with Go
 	$(BIN)/python -m benchmarks.peers.install
 
 bench-geo: $(STAMP) ## measure the bars of the geometry, after `make peers`
@@ -58,6 +58,12 @@ bench-geo: $(STAMP) ## measure the bars of the geometry, after `make peers`
 
 bench-upload: $(STAMP) ## measure the bars of the uploads: minutes, and 10 GB of disk
 	$(BIN)/python -m benchmarks.run --upload; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
+
+bench-match: $(STAMP) ## measure the bars of matching, after `make peers`: half an hour
+	$(BIN)/python -m benchmarks.run --match; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
+
+bench-load: $(STAMP) ## ten minutes of locust on the whole stack
+	$(BIN)/python -m benchmarks.run --load; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
 bench-report: $(STAMP) ## the results as one table; fails when a bar is missed
 	$(BIN)/python -m benchmarks.report

@@ -43,8 +43,8 @@ class Bodies:
 
     def _written(self, first: int, lat: Floats, lng: Floats, at_ms: int) -> Bytes:
         rows = self._rows[first : first + len(lat)]
-        _write_degrees(rows[:, self._lat :], lat)
-        _write_degrees(rows[:, self._lng :], lng)
+        write_degrees(rows[:, self._lat :], lat)
+        write_degrees(rows[:, self._lng :], lng)
         rows[:, self._at : self._at + 24] = np.frombuffer(instant(at_ms), np.uint8)
         return rows
 
@@ -55,7 +55,7 @@ def instant(at_ms: int) -> bytes:
     return b"%b.%03dZ" % (moment.strftime("%Y-%m-%dT%H:%M:%S").encode(), at_ms % 1000)
 
 
-def _write_degrees(columns: Bytes, degrees: Floats) -> None:
+def write_degrees(columns: Bytes, degrees: Floats) -> None:
     """Overwrite `00.0000000` at the start of *columns*."""
     tiny = np.rint(degrees * 1e7).astype(np.int32)  # up to 2^31, hence below 100 degrees
     assert len(tiny) == 0 or (tiny.min() >= 10**8 and tiny.max() < 10**9), "two digits before the point"

@@ -10,9 +10,11 @@ from uuid import UUID
 
 import msgspec
 
+from engine.postgres import queries
 from engine.standin.ledger import Arrival
 
 POLL_S = 0.02
+SWITCH_S = 3.0
 
 _MATCHED = "SELECT coalesce(sum(n), 0)::bigint FROM tally WHERE name = 'ping.accepted'"
 _DROPPED = """SELECT coalesce(sum(n), 0)::bigint FROM tally
@@ -54,6 +56,16 @@ async def until_sent(database: Any, timeout_s: float = 90.0) -> None:
         if time.monotonic() > deadline_s:
             raise NotMatched(f"{waiting} messages still wait after {timeout_s:.0f} s")
         await asyncio.sleep(0.2)
+
+
+async def until_live(database: Any, timeout_s: float = 120.0) -> None:
+    """Return when no change of the catalogue waits to be compiled, and the matchers have had time to switch."""
+    deadline_s = time.monotonic() + timeout_s
+    while await queries.snapshots.any_changes(database):
+        if time.monotonic() > deadline_s:
+            raise NotMatched(f"changes are not compiled after {timeout_s:.0f} s")
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(SWITCH_S)
 
 
 async def decisions(database: Any, since_ms: float, campaign: int | None = None) -> dict[UUID, tuple[float, float]]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from locust import HttpUser, between, events, task
+from locust import HttpUser, between, constant, constant_throughput, events, task
 
 from benchmarks.client import Client
 from benchmarks.ground import MIDDLE
@@ -107,10 +107,18 @@ def town(client: Client, admin_key: str) -> Town:
     return Town(client, app, till, retailer, names)
 
 
+def _wait_time() -> Any:
+    """CANDLEMAKER_LOAD_A_USER: requests a second of each user, 0: as many as are answered; unset: a short pause."""
+    given = os.environ.get("CANDLEMAKER_LOAD_A_USER")
+    if given is None:
+        return between(0.01, 0.05)
+    return constant_throughput(float(given)) if float(given) else constant(0)
+
+
 class Phone(HttpUser):
     """One customer."""
 
-    wait_time = between(0.01, 0.05)
+    wait_time = _wait_time()
 
     def on_start(self) -> None:
         """Become a customer and get a token."""

@@ -27,6 +27,11 @@ from benchmarks import (
     ingest,
     latency,
     match_decide,
+    match_http,
+    match_live,
+    match_load,
+    match_step,
+    match_tile38,
     memory,
     result,
     stop,
@@ -56,9 +61,19 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "match_decide": match_decide.bench,
     "upload_inventory": upload_inventory.bench,
     "upload_campaigns": upload_campaigns.bench,
+    "match_tile38_10k": match_tile38.bench,
+    "match_tile38_100k": match_tile38.bench,
+    "match_http": match_http.bench,
+    "match_step": match_step.bench,
+    "match_live": match_live.bench,
+    "match_load": match_load.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
+MATCH = tuple(name for name in BENCHES if name.startswith("match_") and name != "match_load")
+"""Measured by `make bench-match` only: against Tile38, which must be installed first."""
+LOAD = ("match_load",)
+"""Measured by `make bench-load` only: it takes a quarter of an hour."""
 UPLOAD = tuple(name for name in BENCHES if name.startswith("upload_"))
 """Measured by `make bench-upload` only: they take minutes."""
 
@@ -99,9 +114,10 @@ def _measured(name: str, folder: Path, remark: str) -> bool:
 
 
 def _all_of(args: argparse.Namespace) -> list[str]:
-    if args.geometry or args.upload:
-        return [*(GEOMETRY if args.geometry else ()), *(UPLOAD if args.upload else ())]
-    return [name for name in BENCHES if name not in (*GEOMETRY, *UPLOAD)]
+    groups = {"geometry": GEOMETRY, "upload": UPLOAD, "match": MATCH, "load": LOAD}
+    if asked := [name for group, names in groups.items() if getattr(args, group) for name in names]:
+        return asked
+    return [name for name in BENCHES if not any(name in names for names in groups.values())]
 
 
 async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) -> list[Row]:
@@ -115,10 +131,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "bench",
         nargs="*",
         metavar="bench",
-        help=f"of {', '.join(BENCHES)}; all but the geometry's and the uploads' without",
+        help=f"of {', '.join(BENCHES)}; all but those of a group below without",
     )
     parser.add_argument("--geometry", action="store_true", help="all of the geometry's")
     parser.add_argument("--upload", action="store_true", help="all of the uploads'")
+    parser.add_argument("--match", action="store_true", help="all of the matching's but the load of ten minutes")
+    parser.add_argument("--load", action="store_true", help="the load of ten minutes")
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

@@ -30,9 +30,9 @@ class World:
         """As the retailer."""
         return self.client.ask("POST", path, self.retailer_key, body)
 
-    def launch(self, code: str, stores: list[str], radius_m: float) -> int:
+    def launch(self, code: str, stores: list[str], radius_m: float, more: dict[str, Any] | None = None) -> int:
         """Make a campaign live; its id."""
-        campaign: int = self.post("/v1/campaigns", a_campaign(code, stores, radius_m))["id"]
+        campaign: int = self.post("/v1/campaigns", a_campaign(code, stores, radius_m) | (more or {}))["id"]
         self.post(f"/v1/campaigns/{campaign}/activate")
         self.campaigns.append(campaign)
         return campaign
@@ -42,24 +42,26 @@ class World:
         self.post(f"/v1/campaigns/{campaign}/stop")
 
 
-def make(client: Client, admin_key: str, square: Square, customers: int) -> World:
-    """A world without campaigns."""
+def make(client: Client, admin_key: str, square: Square, customers: int, *, phones: bool = True) -> World:
+    """A world without campaigns; without *phones* messages are for the inbox alone."""
     retailer = client.ask("POST", "/v1/retailers", admin_key, {"name": "Bench", "currency": "EUR"})["id"]
     app = client.ask("POST", "/v1/keys", admin_key, {"scope": "app", "name": "bench"})["key"]
     row = {"scope": "retailer", "retailer": retailer, "name": "bench"}
     world = World(client, retailer, app, client.ask("POST", "/v1/keys", admin_key, row)["key"])
-    world.post("/v1/stores", {"stores": _stores(square)})
+    stores = _stores(square)
+    for first in range(0, len(stores), PAGE):
+        world.post("/v1/stores", {"stores": stores[first : first + PAGE]})
     for first in range(0, customers, PAGE):
-        rows = [_customer(index) for index in range(first, min(first + PAGE, customers))]
+        rows = [_customer(index, phones) for index in range(first, min(first + PAGE, customers))]
         client.ask("POST", "/v1/customers", app, {"customers": rows})
     return world
 
 
-def launch_everywhere(world: World, square: Square, radius_m: float) -> None:
-    """Campaigns of a hundred stores each, until every store has one."""
+def launch_everywhere(world: World, square: Square, radius_m: float, more: dict[str, Any] | None = None) -> None:
+    """Campaigns of a hundred stores each, until every store has one; *more*: in what they differ from `a_campaign`."""
     codes = [store_code(index) for index in range(len(square.fence_east_m))]
     for first in range(0, len(codes), STORES_A_CAMPAIGN):
-        world.launch(f"all-{first}", codes[first : first + STORES_A_CAMPAIGN], radius_m)
+        world.launch(f"all-{first}", codes[first : first + STORES_A_CAMPAIGN], radius_m, more)
 
 
 def store_code(index: int) -> str:
@@ -101,7 +103,15 @@ def _stores(square: Square) -> list[dict[str, Any]]:
     ]
 
 
-def _customer(index: int) -> dict[str, Any]:
+def instant_now() -> str:
+    """RFC 3339."""
+    return datetime.datetime.now(datetime.UTC).isoformat()
+
+
+def _customer(index: int, phones: bool) -> dict[str, Any]:
     one = customer_id(index)
+    if not phones:
+        consents = CONSENTS | {"marketing_push": False}
+        return {"id": one, "zone": "Europe/Helsinki", "consents": consents}
     phone = {"name": "phone", "platform": "android", "kind": "token", "registration": f"bench-{one}"}
     return {"id": one, "zone": "Europe/Helsinki", "consents": CONSENTS, "devices": [phone]}

@@ -40,6 +40,8 @@ class Settings:
     fcm_ramp_s: int = _knob(60, "seconds in which bulk sends rise from nothing to the full rate")
     fcm_quarter_guard_s: int = _knob(120, "seconds around each quarter of an hour that bulk sends stay clear of")
     log_bytes: int = _knob(64 << 20, "most bytes one partition's log may hold before the API answers 503")
+    transitions_bytes: int = _knob(64 << 20, "most bytes of transitions kept for subscribers; 0: none are told")
+    hysteresis: str = _knob("on", "off: a customer is in a fence by position alone, whatever the accuracy")
     group_commit_ms: float = _knob(2.0, "longest wait of an accepted ping for company before it is appended")
     lease_s: int = _knob(60, "how long a sender may hold messages without a word before another may take them")
     event_age_s: int = _knob(120, "a ping older than this makes no offer")

@@ -117,6 +117,8 @@ class Rules(NamedTuple):
 
 
 RULES: Final = Rules()
+BARE: Final = Rules(arrival_accuracy_m=float("inf"), unknown_accuracy_m=0.0, margin_m=0.0, rim_share=0.0, rim_m=0.0)
+"""By position alone, for pings without an accuracy: inside up to the edge, outside beyond it, each ping believed."""
 
 
 class Work(NamedTuple):

@@ -10,11 +10,16 @@ import numpy.typing as npt
 
 from geo.arrays import frozen
 from geo.index import FenceIndex
+from geo.records import Kind as Transition
 from offers.campaigns import CampaignTable
 from offers.intervals import IntervalTable
-from offers.kernels.records import World
+from offers.kernels.records import Kind, World
 from offers.live import LiveCampaign, Skipped
 from offers.products import ProductTable
+
+_CALLS = np.zeros(max(Kind) + 1, np.uint8)
+"""Kind of a campaign → transition that calls it up; 0 for none."""
+_CALLS[[Kind.ENTER, Kind.DWELL, Kind.START]] = Transition.ENTER, Transition.DWELL, Transition.ENTER
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
@@ -59,11 +64,14 @@ class Snapshot:
     """i8[C]: of `campaigns`, in their order."""
     world: World = field(init=False)
     """All of it, as kernels have it."""
+    _called: npt.NDArray[np.bool_] = field(init=False)
+    """b[kinds, F]: whether a campaign of the fence waits for such a transition."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_id", {campaign.id: campaign for campaign in self.campaigns})
         object.__setattr__(self, "ids", np.fromiter(self.by_id, np.int64, len(self.by_id)))
         object.__setattr__(self, "world", self._world())
+        object.__setattr__(self, "_called", self._calls())
 
     def _world(self) -> World:
         table, postings, products = self.table, self.postings, self.products
@@ -85,6 +93,20 @@ class Snapshot:
             product_category=frozen(products.arrays["category"], np.int32),
             word=products.keys,
         )
+
+    def calls(self, kind: Ints, fence: Ints) -> npt.NDArray[np.bool_]:
+        """b[m]: whether any campaign waits for a transition of *kind* at the fence in that position."""
+        called: npt.NDArray[np.bool_] = self._called[kind, fence]
+        return called
+
+    def _calls(self) -> npt.NDArray[np.bool_]:
+        """A start is answered by whoever began, an exit by nobody. Who is found in a new fence enters it, and meets
+        what goes to who is inside at the start."""
+        called = np.zeros((max(Transition) + 1, len(self.fence_store)), np.bool_)
+        fences = np.repeat(np.arange(len(self.fence_store)), np.diff(self.postings.ptr))
+        called[_CALLS[self.table.rows["kind"]][self.postings.campaign], fences] = True
+        called[0], called[Transition.START] = False, True
+        return called
 
     @classmethod
     def empty(cls) -> Snapshot:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers.install`: scipy and h3ronpy into this environment, PostGIS from Debian.
+"""`python -m benchmarks.peers.install`: scipy and h3ronpy into this environment, PostGIS from Debian, Tile38 by Go.
 
 PostgreSQL's package would make and start a cluster of its own; a line in its settings forbids that while it installs.
 The bench makes a cluster for itself and takes it away again.
@@ -17,6 +17,10 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 SERVERS = Path("/usr/lib/postgresql")
+TILE38_VERSION = "1.37.0"
+TILE38_MODULE = f"github.com/tidwall/tile38/cmd/tile38-server@v{TILE38_VERSION}"
+TILE38 = Path(__file__).parents[2] / ".peers" / "tile38-server"
+_GO = "/usr/local/go/bin/go"
 NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/candlemaker-peers.conf")
 
 
@@ -30,8 +34,25 @@ def main() -> int:
             return 1
         _install_postgis()
         found = postgis_bin()
-    print(f"scipy and h3ronpy: {sys.prefix}; PostGIS: {found or 'still missing'}")
+    server = _tile38()
+    print(f"scipy and h3ronpy: {sys.prefix}; PostGIS: {found or 'still missing'}; Tile38: {server or 'missing'}")
     return 0 if found else 1
+
+
+def tile38_binary() -> Path | None:
+    """The program we installed, or one on the path; None when there is none."""
+    elsewhere = shutil.which("tile38-server")
+    return TILE38 if TILE38.exists() else Path(elsewhere) if elsewhere else None
+
+
+def _tile38() -> Path | None:
+    """Install it by its module's name where Go is at hand; only the benches of matching need it."""
+    if (found := tile38_binary()) is None and (go := shutil.which("go") or _GO) and Path(go).exists():
+        environ = os.environ | {"GOBIN": str(TILE38.parent)}
+        if subprocess.run([go, "install", TILE38_MODULE], env=environ, check=False).returncode:
+            print(f"Tile38 is not installed: Go could not get {TILE38_MODULE}", file=sys.stderr)
+        found = tile38_binary()
+    return found
 
 
 def postgis_bin(servers: Path = SERVERS) -> Path | None:

@@ -1,10 +1,11 @@
-"""Reading a request's body: bounded in bytes (the endpoint bounds the time), JSON only, never compressed."""
+"""Reading a request's body: bounded in bytes (the endpoint bounds the time), JSON or MessagePack, never compressed."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from engine.http.codec import CODECS, JSON, MSGPACK, Codec
 from engine.http.problems import Problem
 
 Receive = Callable[[], Awaitable[Any]]
@@ -14,8 +15,7 @@ CLOSE = (b"connection", b"close")
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limit_bytes: int) -> bytes:
-    """The body's bytes; raise `Problem` 400, 413 or 415."""
-    require_plain_json(headers)
+    """The body's bytes; raise `Problem` 400 or 413."""
     declared = headers.get(b"content-length")
     if declared is not None and (not declared.isdigit() or len(declared) > 18):
         raise Problem("malformed_request", "Content-Length is not a number")
@@ -53,15 +53,19 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem("too_large", f"at most {limit_bytes} bytes", headers=[CLOSE])
 
 
-def require_plain_json(headers: dict[bytes, bytes]) -> None:
-    """415 unless the body is declared as JSON in UTF-8 and is not compressed."""
+def codec_of(headers: dict[bytes, bytes]) -> Codec:
+    """What the body is encoded in; raise 415 unless it is declared as JSON in UTF-8 or MessagePack, uncompressed."""
     declared = headers.get(b"content-type", b"")
-    if declared == b"application/json" and b"content-encoding" not in headers:
-        return
+    codec = CODECS.get(declared)
+    if codec is not None and b"content-encoding" not in headers:
+        return codec
     kind, _, parameters = declared.partition(b";")
-    if kind.strip().lower() != b"application/json":
-        raise Problem("unsupported_media_type", "Content-Type must be application/json")
-    if parameters.strip().lower().replace(b'"', b"") not in (b"", b"charset=utf-8"):
-        raise Problem("unsupported_media_type", "JSON is UTF-8 here, without other parameters")
+    codec = CODECS.get(kind.strip().lower())
+    if codec is None:
+        raise Problem("unsupported_media_type", f"Content-Type must be {JSON.media} or {MSGPACK.media}")
+    charsets = (b"", b"charset=utf-8") if codec is JSON else (b"",)
+    if parameters.strip().lower().replace(b'"', b"") not in charsets:
+        raise Problem("unsupported_media_type", "JSON is UTF-8 here, without other parameters; MessagePack has none")
     if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
         raise Problem("unsupported_media_type", "compressed bodies are not taken")
+    return codec

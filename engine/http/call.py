@@ -12,7 +12,9 @@ from redis.asyncio import Redis
 
 from engine.clock import Clock
 from engine.directory.directory import Directory
+from engine.directory.names import Names
 from engine.embedded.secrets import Secrets
+from engine.http.codec import JSON, Codec
 from engine.http.deadline import Deadlines
 from engine.http.keys import KeyRing
 from engine.http.limits import Gate, RateLimit
@@ -44,6 +46,7 @@ class Services:
     valkey: Redis
     writer: LogWriter
     directory: Directory
+    names: Names
     wakes: Wakes
     keys: KeyRing
     tokens: Tokens
@@ -54,6 +57,7 @@ class Services:
     gate: Gate
     reserve_gate: Gate
     intake_gate: Gate
+    subscriber_gate: Gate
     deadlines: Deadlines = field(default_factory=Deadlines)
     ready: bool = True
 
@@ -82,6 +86,7 @@ class Call(Struct):
     retailer: int = 0
     connection: Any = None
     single: bool = False
+    codec: Codec = JSON
     after_commit: list[Callable[[], Awaitable[None]]] = []  # msgspec copies it
 
 

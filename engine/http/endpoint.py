@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.http.authorise import authorise
-from engine.http.body import CLOSE, read_body
+from engine.http.body import CLOSE, codec_of, read_body
 from engine.http.call import Call, Caller, Reply, Services, Streamed, retailer_of
 from engine.http.decode import decode
 from engine.http.idempotency import key_of, once
@@ -102,7 +102,10 @@ class Endpoint:
 
     async def _body(self, call: Call, receive: Any) -> bytes:
         route = call.route
-        return await read_body(call.headers, receive, route.limit_bytes) if route.request is not None else b""
+        if route.request is None:
+            return b""
+        call.codec = codec_of(call.headers)
+        return await read_body(call.headers, receive, route.limit_bytes)
 
     async def _work(self, call: Call, body: bytes) -> Reply | Streamed:
         route = call.route
@@ -153,15 +156,10 @@ def _take(rate: RateLimit, caller: Caller, now_s: float, more: list[tuple[bytes,
 
 def _decoded(call: Call, body: bytes) -> Any:
     route = call.route
-    if route.one is not None and not _is_batch(body, route.rows):
+    if route.one is not None and not call.codec.is_batch(body, route.rows):
         call.single = True
-        return decode(route.one, body)
-    return decode(route.request, body, route.rows)
-
-
-def _is_batch(body: bytes, rows: str) -> bool:
-    """Whether the object's first name is *rows*: `{"purchases": …` is a batch, anything else one row."""
-    return body.lstrip()[1:].lstrip().startswith(b'"%s"' % rows.encode())
+        return decode(route.one, body, codec=call.codec)
+    return decode(route.request, body, route.rows, call.codec)
 
 
 def _encoded(route: Route, answer: Any) -> Reply | Streamed:

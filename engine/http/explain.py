@@ -1,17 +1,17 @@
 """All the faults of a body at once: msgspec stops at the first, so a refused body is walked field by field.
 
-Only bodies that the fast decoder refused come here; the walk decodes rows and fields as raw JSON and each field with
-its own type.
+Only bodies that the fast decoder refused come here; the walk decodes rows and fields as they are encoded and each
+field with its own type.
 """
 
 from __future__ import annotations
 
 import types
-from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
+from engine.http.codec import JSON, Codec
 from engine.http.problems import Fault
 
 _PATTERNS = (
@@ -28,11 +28,11 @@ _PATTERNS = (
 )
 
 
-def explain(kind: Any, body: bytes | msgspec.Raw) -> list[Fault]:
+def explain(kind: Any, body: bytes | msgspec.Raw, codec: Codec = JSON) -> list[Fault]:
     """Faults of *body* against the wire type *kind*; empty when it decodes."""
-    faults: list[Fault] = []
-    _walk(kind, body, "", faults)
-    return faults
+    walk = _Walk(codec)
+    walk.value(kind, body, "")
+    return walk.faults
 
 
 def fault_of(error: msgspec.ValidationError, column: str = "") -> Fault:
@@ -54,51 +54,53 @@ def _with_row(fault: Fault, prefix: str) -> Fault:
     return Fault(fault.code, fault.detail, rest.lstrip(".") or None, int(index) + 1)
 
 
-def _walk(kind: Any, body: bytes | msgspec.Raw, column: str, faults: list[Fault]) -> None:
-    before = len(faults)
-    if (struct := _struct_of(kind)) is not None and not _is_null(kind, body):
-        _walk_struct(struct, body, column, faults)
-    elif (row := _row_of(kind)) is not None:
-        _walk_list(row, body, column, faults)
-    if len(faults) == before:  # what only the whole can tell: a length, a tag, the value itself
-        _decode(kind, body, column, faults)
+class _Walk:
+    """One look through a body."""
 
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self.faults: list[Fault] = []
 
-def _walk_struct(kind: Any, body: bytes | msgspec.Raw, column: str, faults: list[Fault]) -> None:
-    try:
-        given = _decoder(dict[str, msgspec.Raw]).decode(body)
-    except msgspec.ValidationError as error:
-        faults.append(fault_of(error, column))
-        return
-    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for name in (name[:80] for name in given if name not in known):
-        faults.append(Fault("unknown_field", f"unknown field `{name}`", _join(column, name)))
-    for name, field in known.items():
-        if name in given:
-            _walk(field.type, given[name], _join(column, name), faults)
-        elif field.required:
-            faults.append(Fault("missing", f"missing field `{name}`", _join(column, name)))
+    def value(self, kind: Any, body: bytes | msgspec.Raw, column: str) -> None:
+        before = len(self.faults)
+        if (struct := _struct_of(kind)) is not None and not self._is_null(kind, body):
+            self._struct(struct, body, column)
+        elif (row := _row_of(kind)) is not None:
+            self._list(row, body, column)
+        if len(self.faults) == before:  # what only the whole can tell: a length, a tag, the value itself
+            self._decoded(kind, body, column)
 
+    def _struct(self, kind: Any, body: bytes | msgspec.Raw, column: str) -> None:
+        given = self._decoded(dict[str, msgspec.Raw], body, column)
+        if given is None:
+            return
+        known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        for name in (name[:80] for name in given if name not in known):
+            self.faults.append(Fault("unknown_field", f"unknown field `{name}`", _join(column, name)))
+        for name, field in known.items():
+            if name in given:
+                self.value(field.type, given[name], _join(column, name))
+            elif field.required:
+                self.faults.append(Fault("missing", f"missing field `{name}`", _join(column, name)))
 
-def _walk_list(row_kind: Any, body: bytes | msgspec.Raw, column: str, faults: list[Fault]) -> None:
-    try:
-        rows = _decoder(list[msgspec.Raw]).decode(body)
-    except msgspec.ValidationError as error:
-        faults.append(fault_of(error, column))
-        return
-    decoder = _decoder(row_kind)
-    for index, row in enumerate(rows):
+    def _list(self, row_kind: Any, body: bytes | msgspec.Raw, column: str) -> None:
+        decoder = self._codec.decoder(row_kind)
+        for index, row in enumerate(self._decoded(list[msgspec.Raw], body, column) or []):
+            try:
+                decoder.decode(row)
+            except msgspec.ValidationError:
+                self.value(row_kind, row, f"{column}[{index}]")
+
+    def _decoded(self, kind: Any, body: bytes | msgspec.Raw, column: str) -> Any:
+        """*body* as *kind*; None, with its fault noted, when it is not."""
         try:
-            decoder.decode(row)
-        except msgspec.ValidationError:
-            _walk(row_kind, row, f"{column}[{index}]", faults)
+            return self._codec.decoder(kind).decode(body)
+        except msgspec.ValidationError as error:
+            self.faults.append(fault_of(error, column))
+            return None
 
-
-def _decode(kind: Any, body: bytes | msgspec.Raw, column: str, faults: list[Fault]) -> None:
-    try:
-        _decoder(kind).decode(body)
-    except msgspec.ValidationError as error:
-        faults.append(fault_of(error, column))
+    def _is_null(self, kind: Any, body: bytes | msgspec.Raw) -> bool:
+        return bytes(body).strip() == self._codec.null and type(None) in get_args(kind)
 
 
 def _struct_of(kind: Any) -> Any:
@@ -120,14 +122,5 @@ def _row_of(kind: Any) -> Any:
     return None
 
 
-def _is_null(kind: Any, body: bytes | msgspec.Raw) -> bool:
-    return bytes(body).strip() == b"null" and type(None) in get_args(kind)
-
-
 def _join(column: str, more: str) -> str:
     return f"{column}.{more}" if column and more and not more.startswith("[") else column + more
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.http.call import Call, Reply
+from engine.http.codec import CODECS
 from engine.http.problems import TITLES, ProblemBody
 from engine.http.routes import Route
 
@@ -27,7 +28,8 @@ _KEY_HEADER = {
 _DESCRIPTION = (
     "Phones, app backends, retailers and tills. Every error is an RFC 9457 problem that tells all faults at once; rows "
     "count from 1. Keys and tokens go into `Authorization: Bearer`. Over the limits: 429 or 503 with Retry-After. "
-    "Money is integer minor units, latitude comes first, times are RFC 3339 with an offset."
+    "Money is integer minor units, latitude comes first, times are RFC 3339 with an offset. A body may be MessagePack "
+    "in place of JSON, of the same names and types (a time may be its timestamp extension too); answers are JSON."
 )
 
 
@@ -95,7 +97,8 @@ def _operation(route: Route, by_type: dict[Any, Any]) -> dict[str, Any]:
         schema = by_type[route.request]
         if route.one is not None:
             schema = {"oneOf": [by_type[route.one], schema]}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {codec.media: {"schema": schema} for codec in CODECS.values()}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.takes:
         content = {media: {"schema": {"type": "string", "format": "binary"}} for media in route.takes}
         operation["requestBody"] = {"required": True, "content": content}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from math import isfinite
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,7 +20,8 @@ from engine.directory.consents import BITS, LOCATION
 from engine.directory.directory import UNKNOWN
 from engine.http import metrics
 from engine.http.call import Call, Reply
-from engine.http.decode import decoder, faulty, malformed, require_strict
+from engine.http.codec import JSON, Codec
+from engine.http.decode import faulty
 from engine.http.outcome import outcome
 from engine.http.wire import Instant, Lat, Lng, Refusal
 from engine.log.entries import PingBatch, PingRow
@@ -58,13 +60,12 @@ class Pings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ONE = Reply(202, b'{"accepted":1,"refused":[]}')
-_batches = decoder(Pings)
-_singles = decoder(Ping)
+_NAMES: Final = ("customer", "lat", "lng", "at")
 
 
 async def post_pings(call: Call, body: bytes) -> Reply:
     """Append what may be appended; 202 with the refused rows, or the problem when none was accepted."""
-    pings, single = decode_pings(body)
+    pings, single = decode_pings(body, call.codec)
     if single:
         return await _post_one(call, pings[0])
     entries = await call.services.directory.look_up([ping.customer for ping in pings])
@@ -98,29 +99,33 @@ async def _post_one(call: Call, ping: Ping) -> Reply:
     return _ONE
 
 
-def decode_pings(body: bytes) -> tuple[Sequence[Ping], bool]:
+def decode_pings(body: bytes, codec: Codec = JSON) -> tuple[Sequence[Ping], bool]:
     """(pings, whether the body was a single one); raise `Problem` telling all faults."""
-    batch = body.lstrip()[1:].lstrip().startswith(b'"pings"')
+    batch = codec.is_batch(body, "pings")
+    kind = Pings if batch else Ping
     try:
-        pings: Sequence[Ping] = _batches.decode(body).pings if batch else (_singles.decode(body),)
+        decoded = codec.decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        raise faulty(Pings if batch else Ping, body, "pings" if batch else "", error) from None
+        raise faulty(kind, body, "pings" if batch else "", error, codec) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(error) from None
-    if not _surely_strict(body, len(pings), batch):
-        require_strict(body)
+        raise codec.malformed(error) from None
+    pings: Sequence[Ping] = decoded.pings if batch else (decoded,)
+    if not _surely_strict(body, pings, codec, batch):
+        codec.require_strict(body)
     return pings, not batch
 
 
-def _surely_strict(body: bytes, count: int, batch: bool) -> bool:
-    """True when each required name occurs exactly once a row, in bytes without escapes: nothing is repeated.
+def _surely_strict(body: bytes, pings: Sequence[Ping], codec: Codec, batch: bool) -> bool:
+    """True when nothing can be repeated, and nothing is in the values that only the slow check would find.
 
-    A value that reads like a name, an escape or an optional name brings a False, and the slow check decides.
-    """
-    if b"\\" in body or (batch and body.count(b'"pings"') != 1):
+    A value that reads like a name or an optional name brings a False, and the slow check decides."""
+    names = dict.fromkeys(_NAMES, len(pings)) | ({"pings": 1} if batch else {})
+    if not codec.surely_strict(body, names, {"accuracy_m": len(pings)}):
         return False
-    names = (b'"customer"', b'"lat"', b'"lng"', b'"at"')
-    return all(body.count(name) == count for name in names) and body.count(b'"accuracy_m"') in (0, count)
+    # Without escapes JSON can say neither of the two.
+    return codec is JSON or all(
+        (ping.accuracy_m is None or isfinite(ping.accuracy_m)) and "\0" not in ping.customer for ping in pings
+    )
 
 
 def columns(pings: Sequence[Ping], number: NDArray[np.int64]) -> PingBatch:

@@ -34,6 +34,7 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 TITLES: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not the JSON it should be"),
+    "malformed_msgpack": (400, "The body is not the MessagePack it should be"),
     "malformed_request": (400, "The request is malformed"),
     "idempotency_key_missing": (400, "This call needs an Idempotency-Key"),
     "idempotency_key_malformed": (400, "The Idempotency-Key is malformed"),
@@ -54,7 +55,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "expired": (410, "The coupon has expired"),
     "too_large": (413, "The body is too large"),
     "uri_too_long": (414, "The address is too long"),
-    "unsupported_media_type": (415, "The body must be application/json, not compressed"),
+    "unsupported_media_type": (415, "The body must be application/json or application/msgpack, not compressed"),
     "invalid": (422, "The request has faults"),
     "refused": (422, "Nothing of this was accepted"),
     "wrong_store": (422, "The coupon belongs to another store"),

@@ -10,6 +10,8 @@ from typing import Any
 
 from engine.clock import Clock
 from engine.directory.directory import Directory, in_postgresql
+from engine.directory.names import Names
+from engine.directory.names import in_postgresql as numbers_in_postgresql
 from engine.embedded.secrets import load_secrets
 from engine.http.call import Pools, Services
 from engine.http.keys import KeyRing
@@ -26,6 +28,8 @@ MOST_AT_ONCE = 512
 RESERVE_AT_ONCE = 256
 INTAKE_AT_ONCE = 16
 """Bodies of uploads on their way in, a few megabytes of memory each."""
+SUBSCRIBERS_AT_ONCE = 32
+"""Each holds a connection to Valkey."""
 CUSTOMER_PER_MINUTE = 600
 GUESSES_PER_MINUTE = 300
 """Unknown coupon codes of one till key."""
@@ -57,6 +61,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             valkey=valkey,
             writer=writer,
             directory=directory,
+            names=Names(numbers_in_postgresql(pools.engine)),
             wakes=wakes,
             keys=KeyRing(pools.engine_reserve),
             tokens=Tokens(secrets.token_key),
@@ -67,6 +72,7 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
             gate=Gate(MOST_AT_ONCE),
             reserve_gate=Gate(RESERVE_AT_ONCE),
             intake_gate=Gate(INTAKE_AT_ONCE),
+            subscriber_gate=Gate(SUBSCRIBERS_AT_ONCE),
         )
 
 

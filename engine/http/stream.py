@@ -1,4 +1,4 @@
-"""GET /v1/stream: in-app messages as server-sent events (WHATWG HTML, "Server-sent events").
+"""GET /v1/stream: in-app messages as server-sent events.
 
 `id` is the message's seq, so a client that reconnects with Last-Event-ID continues where it was; one without gets all
 that has not expired, and tells repeated ones by their decision.
@@ -7,24 +7,16 @@ that has not expired, and tells repeated ones by their decision.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from engine.http.call import Call, Streamed
+from engine.http.call import Call
 from engine.http.inbox import PAGE, messages
 from engine.http.problems import Problem
-from engine.http.tasks import put_away
+from engine.http.sse import HEARTBEAT_S, EventStream, write
 from engine.postgres.pool import LOST
-
-HEARTBEAT_S = 15.0
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 async def open_stream(call: Call) -> Stream:
@@ -35,39 +27,23 @@ async def open_stream(call: Call) -> Stream:
     return Stream(call, int(last))
 
 
-class Stream(Streamed):
-    """One open stream; ends with the token, the client, or the process."""
+class Stream(EventStream):
+    """One open stream; ends with the token too."""
 
     def __init__(self, call: Call, after: int) -> None:
-        self._services = call.services
-        self._caller = call.caller
+        super().__init__(call)
         self._after = after
-        # Taken before the answer begins, so that a full house is still a problem and not a broken stream.
-        self._house = contextlib.ExitStack()
-        self._event = self._house.enter_context(call.services.wakes.stream(call.caller.number))
-
-    async def send(self, receive: Any, send: Any) -> None:
-        """Send events until the stream ends."""
-        with self._house:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            leaving = asyncio.create_task(_left(receive))
-            try:
-                await self._run(send, leaving)
-            finally:
-                await put_away(leaving)
-            with contextlib.suppress(OSError, RuntimeError):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._event = self.house.enter_context(call.services.wakes.stream(call.caller.number))
 
     async def _run(self, send: Any, leaving: asyncio.Task[None]) -> None:
-        await _write(send, b"retry: 2000\n\n")
-        while not leaving.done() and not self._services.wakes.closing:
+        while not self._over(leaving):
             self._event.clear()
             sent = await self._look(send)
             rest_s = (self._caller.expires_ms - self._services.clock.now_ms()) / 1000
             if rest_s <= 0:
                 return  # the token has expired: come back with a new one
             if not sent and not await self._woken(leaving, min(HEARTBEAT_S, rest_s)):
-                await _write(send, b": \n\n")
+                await write(send, b": \n\n")
 
     async def _woken(self, leaving: asyncio.Task[None], most_s: float) -> bool:
         """Wait for a notice or the client's leaving; False when *most_s* passed without either."""
@@ -85,15 +61,6 @@ class Stream(Streamed):
             return False  # the next heartbeat looks again
         for message in found:
             event = b"id: %d\nevent: message\ndata: %s\n\n" % (message.seq, msgspec.json.encode(message))
-            await _write(send, event)
+            await write(send, event)
             self._after = message.seq
         return len(found) == PAGE
-
-
-async def _write(send: Any, event: bytes) -> None:
-    await send({"type": "http.response.body", "body": event, "more_body": True})
-
-
-async def _left(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -20,6 +20,7 @@ from engine.http import (
     searches,
     stores,
     stream,
+    transitions,
     uploads,
 )  # fmt: skip
 from engine.http.bulk import Uploaded
@@ -110,6 +111,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path="/v1/stream", scopes=_CUSTOMER, handler=stream.open_stream, work="plain",
         media="text/event-stream", summary="In-app messages as server-sent events, resumed by Last-Event-ID",
+    ),
+    Route(
+        method="GET", path="/v1/transitions", scopes=_APP, handler=transitions.open_transitions, work="plain",
+        answer=transitions.Transitions, media="text/event-stream",
+        summary="Enters, dwells and exits as server-sent events, resumed by Last-Event-ID",
     ),
     Route(
         method="POST", path="/v1/receipts", scopes=_CUSTOMER, handler=inbox.receipt, request=inbox.Receipt,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.decode import malformed, require_strict
+from engine.http.codec import JSON
 from engine.http.problems import Problem
 from engine.loader.body import Body
 from engine.loader.faults import Unreadable
@@ -135,9 +135,9 @@ def _whole(document: bytes) -> Any:
     """What stands around the rows, which must be JSON."""
     try:
         value = msgspec.json.decode(document)
-        require_strict(document)
+        JSON.require_strict(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable("malformed_json", f"around the rows: {malformed(error).detail}") from None
+        raise Unreadable("malformed_json", f"around the rows: {JSON.malformed(error).detail}") from None
     except Problem as problem:
         raise Unreadable("malformed_json", f"around the rows: {problem.detail or problem.title}") from None
     return value

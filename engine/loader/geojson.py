@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.decode import malformed, require_strict
+from engine.http.codec import JSON
 from engine.http.problems import Fault, Problem
 from engine.loader.faults import Unreadable
 
@@ -56,11 +56,11 @@ def _lists(value: Any) -> list[Any]:
 def _feature(text: bytes, number: int) -> _Feature | list[Fault]:
     try:
         feature = _decode(text)
-        require_strict(text)
+        JSON.require_strict(text)
     except msgspec.ValidationError:
         return [Fault("geojson", "not a GeoJSON Feature with geometry and properties", None, number)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return [Fault("malformed_json", malformed(error).detail or "not JSON", None, number)]
+        return [Fault("malformed_json", JSON.malformed(error).detail or "not JSON", None, number)]
     except Problem as problem:
         return [Fault(problem.kind, problem.detail or problem.title, None, number)]
     return feature

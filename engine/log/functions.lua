@@ -40,6 +40,26 @@ local function append_all(keys, argv)
     return refused
 end
 
+-- tell(KEYS stream; ARGV bound_bytes, payload, …) : transitions for who subscribes; the oldest make room.
+-- `c` is the running total of bytes: an entry whose total does not follow the last one read has lost what was between.
+local function tell(keys, argv)
+    local newest = redis.call('XREVRANGE', keys[1], '+', '-', 'COUNT', 1)
+    local total = newest[1] and tonumber(newest[1][2][4]) or 0
+    for n = 2, #argv do
+        total = total + #argv[n] + 64
+        redis.call('XADD', keys[1], '*', 'v', argv[n], 'c', string.format('%.0f', total))
+    end
+    while true do
+        local oldest = redis.call('XRANGE', keys[1], '-', '+', 'COUNT', 1)[1][2]
+        local held = total - tonumber(oldest[4]) + #oldest[2] + 64
+        local entries = redis.call('XLEN', keys[1])
+        if held <= tonumber(argv[1]) or entries == 1 then
+            return redis.status_reply('OK')
+        end
+        redis.call('XTRIM', keys[1], 'MAXLEN', entries - 1)
+    end
+end
+
 local function claimed_later(head, owner_epoch)
     return tonumber(owner_epoch) < tonumber(redis.call('HGET', head, 'epoch') or '-1')
 end
@@ -109,6 +129,7 @@ end
 
 redis.register_function('candlemaker_append', append)
 redis.register_function('candlemaker_append_all', append_all)
+redis.register_function('candlemaker_tell', tell)
 redis.register_function('candlemaker_open', open)
 redis.register_function('candlemaker_claim', claim)
 redis.register_function('candlemaker_chunk', chunk)

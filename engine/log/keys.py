@@ -67,6 +67,8 @@ def pace_key(project: str, campaign: int = 0) -> str:
     return f"pace:{{{project}}}:{campaign}" if campaign else f"pace:{{{project}}}"
 
 
+TRANSITIONS_KEY = "transitions"
+"""Stream of what happened at fences, for who subscribes."""
 OUTBOX_CHANNEL = "outbox"
 """Published after a commit with messages: senders look."""
 CAMPAIGN_STARTED = b"start"

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from engine.errors import ServerError
 from engine.log.entries import Entry, EntryKind, Payload, decode, encode
 from engine.log.keys import checkpoint_key, entry_id, head_key, log_key, meta_key, position_ms, position_of, staged_key
-from engine.log.valkey import ResponseError, load_functions, owned
+from engine.log.valkey import ResponseError, load_functions, owned, says_unloaded
 
 
 @dataclass(frozen=True)
@@ -114,4 +114,4 @@ def _pairs(answer: object) -> Sequence[tuple[bytes, list[list[tuple[bytes, dict[
 
 def _says_lost(error: Exception) -> bool:
     """No log of that name, or a server that came back without our functions and so without our data."""
-    return isinstance(error, ResponseError) and (str(error).startswith("NOLOG") or "unction not found" in str(error))
+    return says_unloaded(error) or (isinstance(error, ResponseError) and str(error).startswith("NOLOG"))

@@ -16,7 +16,16 @@ from redis.typing import EncodableT
 
 from engine.errors import Zombie
 
-__all__ = ["RedisError", "ResponseError", "ValkeyGone", "ValkeySlow", "connect", "load_functions", "owned"]
+__all__ = [
+    "RedisError",
+    "ResponseError",
+    "ValkeyGone",
+    "ValkeySlow",
+    "connect",
+    "load_functions",
+    "owned",
+    "says_unloaded",
+]
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
@@ -55,6 +64,11 @@ async def owned(call: Awaitable[object]) -> None:
         if str(error).startswith("ZOMBIE"):
             raise Zombie(str(error)) from error
         raise
+
+
+def says_unloaded(error: Exception) -> bool:
+    """Whether the server has not our functions: it came back empty."""
+    return isinstance(error, ResponseError) and "unction not found" in str(error)
 
 
 async def load_functions(client: Redis) -> None:

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from engine.errors import Busy
 from engine.log.entries import EntryKind, PingBatch, PingRow, SearchEvent, encode
 from engine.log.keys import PARTITIONS, log_key, meta_key
-from engine.log.valkey import ResponseError, load_functions
+from engine.log.valkey import ResponseError, load_functions, says_unloaded
 
 MAX_WAITING_PINGS = 200_000
 """Pings that may wait for the group commit before the API answers 503."""
@@ -110,7 +110,7 @@ class LogWriter:
         try:
             answer = await self._client.fcall("candlemaker_append_all", len(keys), *keys, self._bound_bytes, *arguments)
         except ResponseError as error:
-            if "unction not found" in str(error):  # the server came back empty
+            if says_unloaded(error):
                 await load_functions(self._client)
             raise
         return {entries[place][0]: why.decode() for place, why in zip(answer[::2], answer[1::2], strict=True)}

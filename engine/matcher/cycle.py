@@ -21,6 +21,7 @@ from engine.errors import ServerError, Zombie
 from engine.log.entries import Entry
 from engine.log.keys import OUTBOX_CHANNEL, PARTITIONS
 from engine.log.stream import Log
+from engine.log.transitions import TransitionTeller
 from engine.log.valkey import RedisError
 from engine.matcher.checkpoint import Checkpoints
 from engine.matcher.commit import NotMine, Share, commit
@@ -69,6 +70,7 @@ class Cycle:
         self._stream = stream
         self._client = client
         self._checkpoints = Checkpoints(client)
+        self._teller = TransitionTeller(client, bound_bytes=settings.transitions_bytes)
         self._snapshots = snapshots
         self._event_age_ms = settings.event_age_s * 1000
         self.coupon_key = b""
@@ -165,12 +167,20 @@ class Cycle:
                     self._step(owned, entries, snapshots)
                 if nth % BREATH == BREATH - 1:
                     await asyncio.sleep(0)  # a commit under way has answers to read
+        await self._teller.tell()
 
     async def _go_on(self) -> None:
         for p in list(self._midway):
-            if (rest := self._midway.get(p)) is not None and next(rest, _DONE) is _DONE:
+            if (rest := self._midway.get(p)) is not None and not self._goes_on(p, rest):
                 self._midway.pop(p, None)
             await asyncio.sleep(0)  # others have work too, and the lock's session is to be kept alive
+
+    def _goes_on(self, p: int, rest: Iterator[None]) -> bool:
+        """Take the next piece of a step, and what it has to tell; whether there is more."""
+        more = next(rest, _DONE) is not _DONE
+        self._teller.take(self._found[p].transitions)
+        self._found[p].transitions.clear()
+        return more
 
     async def _known(self, p: int, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
         """The snapshots for a step; behind a takeover entries may name some that this process has not loaded yet."""
@@ -183,7 +193,7 @@ class Cycle:
     def _step(self, owned: Owned, entries: Sequence[Entry], snapshots: Mapping[int, Snapshot]) -> None:
         p = owned.state.p
         rest = pieces(owned.state, entries, snapshots, self._found[p], event_age_ms=self._event_age_ms)
-        if next(rest, _DONE) is not _DONE:
+        if self._goes_on(p, rest):
             self._midway[p] = rest
         _MATCHED.inc(len(entries))
 
@@ -215,6 +225,7 @@ class Cycle:
     async def flush(self, partitions: list[int]) -> None:
         """Commit the named partitions; those that have another owner are dropped, the rest is tried again."""
         shares = [self._share(p) for p in partitions if p in self.owned and p not in self._midway]
+        await self._teller.tell()  # told before the position moves: never lost, in a crash told again
         while shares:
             try:
                 with _COMMIT.time():

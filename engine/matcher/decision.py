@@ -8,6 +8,7 @@ from uuid import UUID
 
 import xxhash
 
+from engine.log.transitions import Told
 from offers.decide import Held
 from offers.live import LiveCampaign
 from offers.silences import Silences
@@ -61,6 +62,9 @@ class StepResult:
     """Campaigns that held an offer back because the block was spent."""
     low: set[int] = field(default_factory=set)
     """Campaigns whose block will be spent soon."""
+
+    transitions: list[Told] = field(default_factory=list)
+    """For who subscribes; the cycle takes them out after each step."""
 
     @property
     def tally(self) -> Counter[tuple[int, str]]:

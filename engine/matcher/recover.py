@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from engine.errors import Zombie
+from engine.errors import SettingError, Zombie
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
 from engine.matcher.checkpoint import Checkpoints, Head
@@ -21,7 +21,8 @@ from engine.matcher.snapshots import Snapshots
 from engine.matcher.state import LOCATION, State
 from engine.matcher.step import step
 from engine.postgres import queries
-from engine.settings import Settings
+from engine.settings import Settings, variable
+from geo.records import BARE, RULES, Rules
 
 log = structlog.get_logger()
 
@@ -42,6 +43,14 @@ class Owned:
     facts_appended: int = 0
 
 
+def rules_of(settings: Settings) -> Rules:
+    """What `hysteresis` stands for; raises `SettingError` for a word it does not know."""
+    try:
+        return {"on": RULES, "off": BARE}[settings.hysteresis]
+    except KeyError:
+        raise SettingError(f"{variable('hysteresis')}={settings.hysteresis!r} is neither on nor off") from None
+
+
 class Recovery:
     """Turns a partition whose lock we hold into an `Owned` one."""
 
@@ -53,6 +62,7 @@ class Recovery:
         self._checkpoints = checkpoints
         self._snapshots = snapshots
         self._event_age_ms = settings.event_age_s * 1000
+        self._rules = rules_of(settings)
 
     async def take_over(self, p: int) -> Owned:
         """Raise the epoch, shut earlier owners out of the checkpoint, rebuild the state."""
@@ -106,7 +116,7 @@ class Recovery:
 
     async def _load(self, p: int) -> State:
         """Everything that rests on tables, as of one moment."""
-        read, state = queries.matcher, State(p)
+        read, state = queries.matcher, State(p, rules=self._rules)
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             rows = {row["p"]: row async for row in read.partitions(connection)}
             state.fact_seq, state.loaded_seq = rows[p]["fact_seq"], rows[p]["facts_written"]

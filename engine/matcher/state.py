@@ -13,6 +13,7 @@ from engine.matcher.begun import Begun
 from geo.arrays import Records
 from geo.pings import PingIndex
 from geo.presence import Presence
+from geo.records import RULES, Rules
 from offers.budget import Blocks
 from offers.caps import Caps
 from offers.decide import Books
@@ -50,6 +51,8 @@ class State:
     books: Books = field(init=False)
     """Caps, blocks and history together."""
     stopped: set[int] = field(default_factory=set)
+    rules: Rules = RULES
+    """When a customer is in a fence, out of it, or neither."""
     reset_until_ms: int = 0
     """Until then a first fix inside a fence makes no offer: the log was lost, and with it who was inside."""
 

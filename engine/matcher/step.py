@@ -19,8 +19,10 @@ from engine.matcher.begun import began, fresh, places, starting
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Events, Means, judge
 from engine.matcher.state import LOCATION, State
+from engine.matcher.telling import told
 from geo.arrays import Ints, Longs, Records
 from geo.match import match
+from geo.records import BARE
 from geo.starting import appeared, arrive, meet
 from geo.transitions import PING, advance, switch, tick
 from geo.transitions import Kind as Transition
@@ -99,12 +101,15 @@ class _Step:
         batches = [entry.payload for entry in entries if isinstance(entry.payload, PingBatch)]
         ends = list(accumulate(map(len, batches)))  # where each entry's pings end
         pings = _records(batches, ends)
+        if self.state.rules is BARE:
+            pings["accuracy_m"] = np.nan
         self.state.reserve(int(pings["row"].max(initial=-1)) + 1)
         consented = np.flatnonzero(self.state.consents[pings["row"]] & LOCATION)
         if len(consented) < len(pings):
             self.count("ping.no_consent", len(pings) - len(consented))
             pings = pings[consented]
-        moved = advance(self.state.presence, self.state.snapshot.fences, pings, starts=self.state.begun.starts)
+        state = self.state
+        moved = advance(state.presence, state.snapshot.fences, pings, state.rules, state.begun.starts)
         self.state.pings.follow(pings["row"])
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
@@ -135,17 +140,14 @@ class _Step:
     def _transitions(
         self, found: Records, name: str, events: Callable[[Ints], Events], begun_ms: Longs | None = None
     ) -> Iterator[None]:
-        """Count TRANSITION[m], and judge those that can make an offer: those that share a value of the field *name*,
-        where they stand together, are one event. *events* tells what the events are by these values; *begun_ms* which
-        campaigns they meet, if not those that began lately.
+        """Judge TRANSITION[m]: those that share a value of the field *name*, where they stand together, are one event.
+        *events* tells what the events are by these values; *begun_ms* which campaigns they meet, if not those that
+        began lately.
 
         An event's time is the ping's or the tick's own: an exit or a dwell it brings to light may be dated long before,
         and that makes nothing else of the event stale."""
-        for kind, n in enumerate(np.bincount(found["kind"]).tolist()):
-            if n:
-                self.count(f"trigger.{Transition(kind).name.lower()}", n)
-        calling = found[found["kind"] != Transition.EXIT]
-        if not self.deciding or not len(calling):
+        calling = self._happened(found, self.state.snapshot)
+        if not len(calling):
             return
         first = np.flatnonzero(np.diff(calling[name], prepend=calling[name][0] - 1))
         happened = events(calling[name][first])
@@ -157,6 +159,16 @@ class _Step:
         )
         happened.initial[:] = np.logical_or.reduceat(calling["initial"], first)
         yield from self._judge(happened, means)
+
+    def _happened(self, found: Records, snapshot: Snapshot) -> Records:
+        """Count transitions at fences of *snapshot* and note them for who subscribes; those that call up a campaign."""
+        if not len(found) or not self.deciding:
+            return found[:0]
+        for kind, n in enumerate(np.bincount(found["kind"]).tolist()):
+            if n:
+                self.count(f"trigger.{Transition(kind).name.lower()}", n)
+        self.result.transitions.append(told(found, snapshot, self.state.p))
+        return found[snapshot.calls(found["kind"], found["fence"])]
 
     def _visit(self, transition: np.void) -> UUID:
         """The visit as an occasion."""
@@ -174,7 +186,7 @@ class _Step:
 
     def _tick(self, entry: Entry) -> Iterator[None]:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
-        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
+        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms, self.state.rules)
         yield from self._transitions(found, "row", lambda rows: self._by_row(entry, rows, ("tick", entry.position)))
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
@@ -216,7 +228,7 @@ class _Step:
             return
         old, new = self.state.snapshot, self.snapshots[revision]
         gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
-        self.count("trigger.exit", len(gone))
+        self._happened(gone, old)
         self.state.snapshot, self.state.revision = new, revision
         self.state.begin_blocks(fresh(old, new))
         yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))

@@ -2,6 +2,10 @@
 -- The directory's answer for many ids at once: number and consent bits in one integer.
 SELECT id, number << :shift::integer | consents AS entry FROM customer WHERE id = ANY(:ids::text[]);
 
+-- name: find_names
+-- The ids of many numbers at once.
+SELECT number, id FROM customer WHERE number = ANY(:numbers::bigint[]);
+
 -- name: get_customer^
 SELECT number, id, zone, consents, created_at, quiet_from, quiet_until FROM customer WHERE id = :id;
 

@@ -88,7 +88,7 @@ def spoil(good: bytes) -> dict[str, bytes]:
     }
 
 
-def _opened(door: Door, regulars: Regulars) -> tuple[str, str, str, bytes]:
+def opened(door: Door, regulars: Regulars) -> tuple[str, str, str, bytes]:
     """(method, path, who, good body) with the regulars' names filled in."""
     method, path, who, body = door
     text = json.dumps(body)
@@ -99,7 +99,7 @@ def _opened(door: Door, regulars: Regulars) -> tuple[str, str, str, bytes]:
 
 @pytest.mark.parametrize("door", DOORS, ids=NAMES)
 async def test_spoilt_json(world: World, regulars: Regulars, door: Door) -> None:
-    method, path, who, good = _opened(door, regulars)
+    method, path, who, good = opened(door, regulars)
     before = await world.count()
     for what, body in spoil(good).items():
         headers = JSON | keyed()["headers"]
@@ -111,15 +111,15 @@ async def test_spoilt_json(world: World, regulars: Regulars, door: Door) -> None
 
 @pytest.mark.parametrize("door", DOORS, ids=NAMES)
 async def test_wrong_types_and_nul_in_every_field(world: World, regulars: Regulars, door: Door) -> None:
-    method, path, who, good = _opened(door, regulars)
+    method, path, who, good = opened(door, regulars)
     before = await world.count()
-    for what, body in _mutations(json.loads(good)):
+    for what, body in mutations(json.loads(good)):
         answer = await world.ask(method, path, who, body, **keyed())
         assert is_problem(answer), what
     assert await world.count() == before
 
 
-def _mutations(good: Any) -> list[tuple[str, Any]]:
+def mutations(good: Any) -> list[tuple[str, Any]]:
     """Each leaf of *good* replaced by what it must not be."""
     found: list[tuple[str, Any]] = []
     for where, value in _leaves(good):

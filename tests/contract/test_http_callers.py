@@ -43,6 +43,7 @@ async def test_each_scope_is_kept_out_of_the_others(world: World, regulars: Regu
         ("GET", "/v1/stores"): {"retailer", "admin"},
         ("GET", "/v1/coupons"): {"customer"},
         ("GET", "/v1/stream"): {"customer"},
+        ("GET", "/v1/transitions"): {"app"},
         ("GET", "/v1/search"): {"customer", "app"},
         ("POST", "/v1/redemptions"): {"till"},
         ("POST", "/v1/pings"): {"app", "customer"},

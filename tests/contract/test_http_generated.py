@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgpack
 import pytest
 import pytest_asyncio
 import schemathesis
@@ -25,7 +26,17 @@ from tests.contract.test_http_wire import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ENDLESS = {"GET /v1/stream"}
+ENDLESS = {"GET /v1/stream", "GET /v1/transitions"}
+
+
+@schemathesis.serializer("application/msgpack")
+def packed(_: Any, value: Any) -> Any:
+    try:
+        return msgpack.packb(value)
+    except (TypeError, ValueError, OverflowError):  # JSON can say more: so much the worse
+        return json.dumps(value).encode()
+
+
 NOT_JSON = {"GET /metrics", "GET /v1/uploads/{upload}/rejected"}
 MOST_GROWN_MB = 256.0
 """The API process may grow by this much over the whole file: 64 MB a request at worst, of which few run at once."""

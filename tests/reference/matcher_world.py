@@ -197,6 +197,7 @@ def told(result: StepResult) -> dict[str, Any]:
         "returned": {c: n for c, n in result.returned.items() if n},
         "starved": result.starved,
         "low": result.low,
+        "transitions": [one for rows in result.transitions for one in rows.tolist()],
     }
 
 

@@ -59,6 +59,30 @@ CLAIMED = {
     "circle_live": (1, "s", "at_most"),
     "drawn_live": (1, "s", "at_most"),
     "campaigns_pings_p99": (100, "ms", "at_most"),
+    "tile38_10k_walking": (3, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_10k_walking_aof": (3, "times Tile38 (appendonly yes)", "at_least"),
+    "tile38_10k_walking_msgpack": (3, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_10k_teleporting": (5, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_10k_teleporting_aof": (5, "times Tile38 (appendonly yes)", "at_least"),
+    "tile38_10k_teleporting_msgpack": (5, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_10k_walking_p99": (2, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_10k_teleporting_p99": (2, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_walking": (10, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_walking_aof": (10, "times Tile38 (appendonly yes)", "at_least"),
+    "tile38_100k_walking_msgpack": (10, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_teleporting": (10, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_teleporting_aof": (10, "times Tile38 (appendonly yes)", "at_least"),
+    "tile38_100k_teleporting_msgpack": (10, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_walking_p99": (2, "times Tile38 (appendonly no)", "at_least"),
+    "tile38_100k_teleporting_p99": (2, "times Tile38 (appendonly no)", "at_least"),
+    "http_pings": (200_000, "pings/s", "at_least"),
+    "http_coupons": (0.2, "%", "at_least"),
+    "step_pings": (150_000, "pings/s", "at_least"),
+    "step_decisions": (1_500, "decisions/s", "at_least"),
+    "live_decided": (1, "s", "at_most"),
+    "load_errors": (0, "errors", "at_most"),
+    "load_p99": (100, "ms", "at_most"),
+    "load_memory": (2, "%", "at_most"),
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
@@ -96,8 +120,14 @@ def test_the_load_of_each_claim_is_the_claimed_one() -> None:
     assert (plans["geo_compile"].count("fences"), plans["geo_compile"].count("circles")) == (100_000, 1_000_000)
     assert plans["upload_inventory"].count("stores") * plans["upload_inventory"].count("products") == 10_000_000
     assert plans["upload_campaigns"].count("campaigns") == 100_000
+    for name, count in (("match_tile38_10k", 10_000), ("match_tile38_100k", 100_000)):
+        assert (plans[name].count("fences"), plans[name].count("radius_m")) == (count, 200)
+    assert (plans["match_http"].count("fences"), plans["match_live"].count("customers")) == (10_000, 10_000)
+    assert (plans["match_step"].count("campaigns"), plans["match_step"].count("customers")) == (100_000, 1_000_000)
+    assert plans["match_step"].number("trigger_share") == 0.01
+    assert (plans["match_load"].count("load_s"), plans["match_load"].number("share")) == (600, 0.6)
     # One upload of millions of rows takes a minute, and is told as one run.
-    repeated = [plan for name, plan in plans.items() if not name.startswith("upload_")]
+    repeated = [plan for name, plan in plans.items() if not name.startswith(("upload_", "match_load"))]
     rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in repeated]
     assert min(rounds) >= 5
 
@@ -233,7 +263,7 @@ def test_all_of_the_geometry_is_asked_for_by_one_word(monkeypatch: pytest.Monkey
     assert asked == [name for name in run.BENCHES if name.startswith("geo_")]
     asked.clear()
     assert run.main(["--out", str(tmp_path)]) == 0
-    assert asked == [name for name in run.BENCHES if not name.startswith(("geo_", "upload_"))]
+    assert asked == [name for name in run.BENCHES if not name.startswith(("geo_", "upload_", "match_"))]
     asked.clear()
     assert run.main(["--upload", "--out", str(tmp_path)]) == 0
     assert asked == [name for name in run.BENCHES if name.startswith("upload_")]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgpack
 import msgspec
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from engine.directory.consents import BITS, PURPOSES, to_bits, to_purposes
 from engine.directory.directory import SILENCE_S, UNKNOWN, Directory
 from engine.http import keys, tokens
 from engine.http.body import read_body
-from engine.http.decode import decode, require_strict
+from engine.http.codec import JSON, MSGPACK
+from engine.http.decode import decode
 from engine.http.limits import Gate, RateLimit
 from engine.http.nearby import box
 from engine.http.outcome import SENTENCES, outcome
@@ -109,14 +111,14 @@ def test_a_repeated_name_is_found_in_any_spelling(
 ) -> None:
     """Strictly JSON passes; with one member written twice it does not, wherever that is and however it is spelt."""
     text = json.dumps(value, separators=("," + space, space + ":" + space), ensure_ascii=ascii_only)
-    require_strict(text.encode())
+    JSON.require_strict(text.encode())
     members = re.findall(r'"[ab:]"\s*:\s*(?:null|-?\d|"[^"\\]*")(?=\s*[,}])', text)
     places = [(m, at) for m in members for at in [match.start() for match in re.finditer(re.escape(m), text)]]
     members_at = [(m, at) for m, at in places if text[:at].rstrip().endswith(("{", ","))]
     if members_at:
         member, at = data.draw(st.sampled_from(members_at))
         with pytest.raises(Problem):
-            require_strict((text[:at] + member + "," + text[at:]).encode())
+            JSON.require_strict((text[:at] + member + "," + text[at:]).encode())
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,19 @@ def test_a_customer_named_like_a_field_is_no_repetition() -> None:
         decode_pings(b'{"pings":[' + body + b'],"pings":[' + body + b"]}")
     with pytest.raises(Problem):
         decode_pings(body[:-1] + b',"accuracy_m":1,"accuracy_m":2}')
+
+
+def test_a_name_repeated_in_another_spelling_is_found_whatever_stands_around_it() -> None:
+    """One row has a name twice in its short form, another once in a long one: the count alone would be right."""
+    row = {"customer": "lat", "lat": 1.5, "lng": 2.0, "at": "2026-01-01T00:00:00Z"}
+    good = msgpack.packb(row)
+    assert decode_pings(msgpack.packb({"pings": [row, row]}), MSGPACK)[0][0].customer == "lat"
+    long = good.replace(b"\xa3lat\xcb", b"\xd9\x03lat\xcb")
+    assert decode_pings(b"\x81\xa5pings\x92" + good + long, MSGPACK)[0][1].lat == 1.5
+    twice = b"\x85\xa3lat\x05" + good[1:]
+    for batch in (twice + long, long + twice, long + b"\x85\xd9\x03lat\x05" + good[1:]):
+        with pytest.raises(Problem, match="malformed_msgpack"):
+            decode_pings(b"\x81\xa5pings\x92" + batch, MSGPACK)
 
 
 def test_pings_do_not_show_positions() -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.http.decode import malformed, require_strict
+from engine.http.codec import JSON
 from engine.http.explain import explain, fault_of
 from engine.http.problems import Fault, Problem
 from engine.loader.faults import MOST_A_ROW, Unreadable
@@ -65,11 +65,11 @@ class RowKind:
         """A checked row of a document, or its faults."""
         try:
             value = _decoder(self.struct).decode(row)
-            require_strict(row)
+            JSON.require_strict(row)
         except msgspec.ValidationError as error:
             return _told(explain(self.struct, row) or [fault_of(error)], number)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return [Fault("malformed_json", malformed(error).detail or "not JSON", None, number)]
+            return [Fault("malformed_json", JSON.malformed(error).detail or "not JSON", None, number)]
         except Problem as problem:
             return _told(problem.errors or [Fault(problem.kind, problem.detail or problem.title)], number)
         return list(self.check(value, number, known))[:MOST_A_ROW] or value
