@@ -17,9 +17,8 @@ from engine.log.valkey import connect as valkey
 from engine.postgres.pool import ENGINE, connect, open_pool
 from engine.sender.run import Sender
 from engine.settings import Settings
-from engine.standin.limits import Limits
 from engine.standin.script import Answer, Script
-from engine.standin.server import StandIn, serving
+from engine.standin.server import Manners, StandIn, serving
 from tests.contract.fcm_rig import give_account
 
 WORLD = """
@@ -58,7 +57,7 @@ SELECT current_date, placed.id, n % 1000 + 1, message, decision, n, $1, 'fcm', '
        now() + $4::float8 * interval '1 second'
 FROM given JOIN placed ON placed.nth = n / 1000
 """
-GO = "UPDATE chunk SET due_at = now() WHERE leased_by IS NULL"
+GO = "UPDATE chunk SET due_at = now() WHERE leased_by IS NULL AND due_at > now() + interval '30 minutes'"
 ENDED = "SELECT NOT EXISTS (SELECT FROM chunk)"
 
 
@@ -86,7 +85,7 @@ class Rig:
         await self.database.execute(QUEUE, campaign, count, lane, life_s)
 
     async def go(self) -> None:
-        """Everything is due now, and the senders are told."""
+        """Everything that was queued is due now, and the senders are told; what is tried again waits on."""
         await self.database.execute(GO)
         await self.wake()
 
@@ -151,18 +150,19 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(settings: Settings, folder: Path, people: int, limits: Limits | None = None) -> AsyncIterator[Rig]:
+async def rig(settings: Settings, folder: Path, people: int, manners: Manners | None = None) -> AsyncIterator[Rig]:
     """The world on *settings*' servers, with *people* customers."""
     give_account(folder)
     database = await connect(settings)
     client = valkey(settings.redis_url)
-    async with serving(folder, clock=Clock(), limits=limits) as stand_in:
+    async with serving(folder, clock=Clock(), manners=manners) as stand_in:
         await database.execute(WORLD)
         await database.execute(PEOPLE, people)
         known = replace(
             settings,
             fcm_service_account=str(stand_in.service_account),
-            fcm_base_url=stand_in.address,
+            fcm_base_url=stand_in.tls_address or stand_in.address,
+            fcm_ca=str(stand_in.certificate or ""),
             fcm_ramp_s=0,
             fcm_quarter_guard_s=0,
         )
