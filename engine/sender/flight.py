@@ -15,7 +15,7 @@ from engine.channels.push import Channel, Outcome, Verdict
 from engine.clock import Clock
 from engine.sender.beyond import BEYOND, DEVICE_STATES, Beyond
 from engine.sender.brakes import Brakes
-from engine.sender.claim import Claim
+from engine.sender.claim import FRESH_MS, Claim
 from engine.sender.lanes import Lane
 from engine.sender.outbox import DeadDevice, Ended, Waiting
 from engine.sender.recorder import Recorder
@@ -25,7 +25,7 @@ from engine.sender.stock import Stock
 
 log = structlog.get_logger()
 
-FRESH_S = 0.25
+FRESH_S = FRESH_MS / 1000
 """A claim older than this is not written any more: consent may have changed since."""
 STOPPED_LANE_S = 60.0
 MOST_TEXTS = 1000
