@@ -114,8 +114,10 @@ async def campaigns(world: Rig) -> list[int]:
     numbers = []
     for n in range(CAMPAIGNS):
         number = await world.campaign(f"c{n}")
+        spec = a_campaign(["s"], code=f"c{n}")
+        await world.database.execute("UPDATE campaign SET spec = $2 WHERE id = $1", number, spec)
         await world.database.execute(
-            "UPDATE campaign SET spec = $2 WHERE id = $1", number, a_campaign(["s"], code=f"c{n}")
+            "INSERT INTO budget (campaign, retailer, total) VALUES ($1, 1, $2)", number, PEOPLE
         )
         await world.queue(number, PEOPLE)
         numbers.append(number)
