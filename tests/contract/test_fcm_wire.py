@@ -20,7 +20,7 @@ from engine.channels.fcm_payload import MESSAGE_KEY
 from engine.channels.fcm_vendor import Vendor
 from engine.channels.fcm_wire import TIMEOUT_S, HttpWire, Way
 from engine.channels.push import Verdict
-from engine.standin.script import Answer, Script
+from engine.standin.script import EVERYBODY, Answer, Script
 from engine.standin.server import serving
 from tests.contract.fcm_rig import CLOCK, LIFE_S, Rig, push, running
 
@@ -55,6 +55,30 @@ async def test_a_second_401_stops_the_lane(rig: Rig) -> None:
     outcome, arrivals = await rig.scripted(Answer("unauthenticated", times=5))
     assert outcome.verdict is Verdict.LANE_STOP
     assert [row["status"] for row in arrivals] == [401, 401]
+
+
+async def test_a_replacement_that_is_refused_at_once_is_an_incident_for_the_next_message_too(rig: Rig) -> None:
+    """The issuer is not asked again and again for what does not help."""
+    rig.stand_in.scripts.put(Script(EVERYBODY, [Answer("unauthenticated", times=9)]))
+    first, second = push("phone-1"), push("phone-2")
+    assert [(await rig.send(one)).verdict for one in (first, second)] == [Verdict.LANE_STOP] * 2
+    assert [len(rig.arrivals(one)) for one in (first, second)] == [2, 1]
+    assert rig.stand_in.issuer.grants == 2
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_what_waited_for_a_token_too_long_is_not_written(rig: Rig, warm: bool) -> None:
+    """Consent was asked for when it was claimed; a token that comes when that is old comes too late for this claim."""
+    message = push("phone-1")
+    if warm:
+        await rig.send(push("warm"))
+        rig.stand_in.scripts.put(Script(message.registration, [Answer("unauthenticated", after_s=0.3)]))
+    message.fresh_until_s = time.monotonic() + (0.25 if warm else 0.0)
+    outcome = await rig.send(message)
+    assert (outcome.verdict, outcome.retry_after_s) == (Verdict.UNPROCESSED, None)
+    assert [row["status"] for row in rig.arrivals(message)] == [401] * warm
+    message.fresh_until_s = time.monotonic() + 0.25
+    assert (await rig.send(message)).verdict is Verdict.SENT, "claimed anew"
 
 
 async def test_revoked_bearers_cost_one_grant_for_all_senders(rig: Rig) -> None:
