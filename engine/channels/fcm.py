@@ -18,16 +18,20 @@ from engine.channels.push import Outcome, Push, Verdict
 from engine.errors import CandlemakerError
 from engine.settings import Settings
 
+INCIDENT_S = 30.0
+"""An access token that is refused so soon after it replaced a refused one is not replaced: that would not help."""
 ISSUER_WAIT_S = 10.0
 """How long the lane rests when no access token can be had."""
-CONNECT_WAIT_S = 1.0
-"""How long a message rests when no connection could be made; retrying at once would spin."""
 
 log = structlog.get_logger()
 
 
 class _Expired(CandlemakerError):
     """The offer ended while we were at it; nothing more is written."""
+
+
+class _Old(CandlemakerError):
+    """What was asked about the person is too old to rest on; nothing more is written."""
 
 
 class _Since:
@@ -49,6 +53,8 @@ class FcmChannel:
         self._wire = wire
         self._bearer = Bearer(vendor.grant)
         self._templates = Templates(vendor.message)
+        self._replacement = ("", 0.0)
+        """The access token that last replaced a refused one, and since when (monotonic seconds)."""
 
     @classmethod
     def open(cls, settings: Settings) -> FcmChannel:
@@ -64,7 +70,7 @@ class FcmChannel:
         try:
             reply = await self._post(push, now_ms, bearer) if bearer else None
             if reply is None or (reply.status == 401 and fcm_answer.is_stale_bearer(reply.status, reply.body)):
-                reply = await self._renewed(push, _Since(now_ms, started_s), stale=bearer)
+                reply = await self._renewed(push, _Since(now_ms, started_s), bearer, reply)
         except CandlemakerError as error:
             return _without_reply(error)
         return fcm_answer.classify(reply.status, reply.headers, reply.body, now_ms)
@@ -78,15 +84,26 @@ class FcmChannel:
         await self._wire.close()
         self._vendor.close()
 
-    async def _renewed(self, push: Push, at: _Since, stale: str) -> Reply:
-        """Post with a token that is not at hand; one that FCM calls stale is renewed, and it is posted once more."""
-        if not stale:
-            stale = await self._bearer_for(push, at, stale="")
-            reply = await self._post(push, at.now_ms(), stale)
-            if not fcm_answer.is_stale_bearer(reply.status, reply.body):
-                return reply
+    async def _renewed(self, push: Push, at: _Since, bearer: str, reply: Reply | None) -> Reply:
+        """Post with a token that is not at hand; one that FCM calls stale is replaced, and it is posted once more."""
+        if reply is None:
+            bearer = await self._bearer_for(push, at, stale="")
+            reply = await self._late(push, at, bearer)
+        replacement, since_s = self._replacement
+        incident = bearer == replacement and monotonic() - since_s < INCIDENT_S
+        if incident or not fcm_answer.is_stale_bearer(reply.status, reply.body):
+            return reply
         log.warning("fcm_token_refused")
-        return await self._post(push, at.now_ms(), await self._bearer_for(push, at, stale))
+        renewed = await self._bearer_for(push, at, bearer)
+        if renewed != self._replacement[0]:
+            self._replacement = (renewed, monotonic())
+        return await self._late(push, at, renewed)
+
+    def _late(self, push: Push, at: _Since, bearer: str) -> Awaitable[Reply]:
+        """Post, unless waiting for the token took too long."""
+        if monotonic() > push.fresh_until_s:
+            raise _Old("waited for an access token")
+        return self._post(push, at.now_ms(), bearer)
 
     async def _bearer_for(self, push: Push, at: _Since, stale: str) -> str:
         """An access token other than *stale*; waiting for it ends when the offer does."""
@@ -107,10 +124,11 @@ class FcmChannel:
 def _without_reply(error: CandlemakerError) -> Outcome:
     """What it means that no answer came; raises what is none of the channel's errors."""
     match error:
-        case Unanswered():
-            return Outcome(Verdict.UNKNOWN, detail=str(error))
-        case Unsent(refused_stream=refused):
-            return Outcome(Verdict.UNPROCESSED, retry_after_s=None if refused else CONNECT_WAIT_S, detail=str(error))
+        case Unanswered() | Unsent():
+            row = _row_of(error)
+            return Outcome(row.verdict, retry_after_s=row.default_wait_s, detail=str(error))
+        case _Old():
+            return Outcome(Verdict.UNPROCESSED, detail=str(error))
         case _Expired():
             return Outcome(Verdict.EXPIRED, detail=str(error))
         case PayloadFault():
@@ -120,3 +138,9 @@ def _without_reply(error: CandlemakerError) -> Outcome:
         case IssuerAway():
             return Outcome(Verdict.LANE_PAUSE, retry_after_s=ISSUER_WAIT_S, detail="no access token")
     raise error
+
+
+def _row_of(error: Unanswered | Unsent) -> fcm_answer.Row:
+    if isinstance(error, Unanswered):
+        return fcm_answer.UNANSWERED
+    return fcm_answer.REFUSED if error.refused_stream else fcm_answer.UNSENT

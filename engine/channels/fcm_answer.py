@@ -17,6 +17,8 @@ import msgspec
 
 from engine.channels.push import Outcome, Verdict
 
+CONNECT_WAIT_S = 1.0
+"""How long a message rests when no connection could be made; retrying at once would spin."""
 QUOTA_WAIT_S = 60.0
 """Wait after a quota answer that does not say how long (Firebase: "wait at least one minute")."""
 LONGEST_WAIT_S = 3600.0
@@ -117,7 +119,10 @@ def _coded(code: str) -> Callable[[_Answer], bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
+    """One answer, in the words of the README's table, and what it means; `default_wait_s` where it names no wait."""
+
+    says: str
     statuses: range
     when: Callable[[_Answer], bool]
     verdict: Verdict
@@ -128,26 +133,41 @@ def _only(status: int) -> range:
     return range(status, status + 1)
 
 
+def _none(_: _Answer) -> bool:
+    return False
+
+
+_SENT = Row("200 with a name", _only(200), lambda answer: bool(answer.body.name), Verdict.SENT)
 TABLE = (
-    # A 200 with a name is `SENT`, and needs no row.
-    _Row(_only(400), _names_registration, Verdict.DEAD_REGISTRATION),
-    _Row(_only(400), _any, Verdict.PAYLOAD_FAULT),
-    _Row(_only(401), _coded("THIRD_PARTY_AUTH_ERROR"), Verdict.SUBLANE_STOP),
-    _Row(_only(403), _coded("SENDER_ID_MISMATCH"), Verdict.REMOVED),
-    _Row(_only(404), _coded("UNREGISTERED"), Verdict.REMOVED),
-    _Row(_only(408), _any, Verdict.UNKNOWN),
-    _Row(_only(413), _any, Verdict.PAYLOAD_FAULT),
-    _Row(_only(429), _device_quota, Verdict.DEVICE_BACKOFF, QUOTA_WAIT_S),
-    _Row(_only(429), _any, Verdict.LANE_PAUSE, QUOTA_WAIT_S),
-    _Row(_only(500), _any, Verdict.RETRY),
-    # 503 and any other 5xx (a gateway's 502 and 504 too): FCM may have taken the message.
-    _Row(range(500, 600), _any, Verdict.UNKNOWN),
-    # A 2xx without a name, and a redirect followed by nobody.
-    _Row(range(200, 300), _any, Verdict.UNKNOWN),
-    # Every other answer means that we are talking to the wrong door: nothing about registrations follows
-    # from it.
-    _Row(range(100, 600), _any, Verdict.LANE_STOP),
+    _SENT,
+    Row(
+        "400 INVALID_ARGUMENT, FcmError, blames the registration",
+        _only(400),
+        _names_registration,
+        Verdict.DEAD_REGISTRATION,
+    ),
+    Row("400 otherwise", _only(400), _any, Verdict.PAYLOAD_FAULT),
+    Row("401 THIRD_PARTY_AUTH_ERROR", _only(401), _coded("THIRD_PARTY_AUTH_ERROR"), Verdict.SUBLANE_STOP),
+    Row("401 otherwise, also to a fresh access token", _only(401), _any, Verdict.LANE_STOP),
+    Row("403 SENDER_ID_MISMATCH", _only(403), _coded("SENDER_ID_MISMATCH"), Verdict.REMOVED),
+    Row("403 otherwise", _only(403), _any, Verdict.LANE_STOP),
+    Row("404 UNREGISTERED", _only(404), _coded("UNREGISTERED"), Verdict.REMOVED),
+    Row("404 otherwise", _only(404), _any, Verdict.LANE_STOP),
+    Row("408", _only(408), _any, Verdict.UNKNOWN),
+    Row("413", _only(413), _any, Verdict.PAYLOAD_FAULT),
+    Row("429, QuotaFailure names a device", _only(429), _device_quota, Verdict.DEVICE_BACKOFF, QUOTA_WAIT_S),
+    Row("429 otherwise", _only(429), _any, Verdict.LANE_PAUSE, QUOTA_WAIT_S),
+    Row("500", _only(500), _any, Verdict.RETRY),
+    # FCM, or a gateway before it, may have taken the message.
+    Row("503, 502, 504 and any other 5xx", range(500, 600), _any, Verdict.UNKNOWN),
+    Row("any other 2xx", range(200, 300), _any, Verdict.UNKNOWN),
+    # We are talking to the wrong door: nothing about registrations follows from it.
+    Row("any other answer, a redirect too", range(100, 600), _any, Verdict.LANE_STOP),
 )
+UNANSWERED = Row("none: timeout, reset, cut short", range(0), _none, Verdict.UNKNOWN)
+REFUSED = Row("none: REFUSED_STREAM, or above GOAWAY's last id", range(0), _none, Verdict.UNPROCESSED)
+UNSENT = Row("none: no connection", range(0), _none, Verdict.UNPROCESSED, CONNECT_WAIT_S)
+NO_ANSWER = (UNANSWERED, REFUSED, UNSENT)
 _WAITING = {Verdict.LANE_PAUSE, Verdict.DEVICE_BACKOFF, Verdict.RETRY, Verdict.UNKNOWN}
 
 
@@ -158,7 +178,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, now_ms: int) 
     answer carries no `Date` of its own. Never raises.
     """
     if status == 200 and (name := _name(body)):  # the table's first row, met ten thousand times a second
-        return Outcome(Verdict.SENT, name, None, "200")
+        return Outcome(_SENT.verdict, name, None, "200")
     answer = _Answer.read(status, body)
     for row in TABLE:
         if status in row.statuses and row.when(answer):

@@ -58,7 +58,8 @@ class Bearer:
         Waits for a fetch only when there is no token left to use; many callers with one stale token cause
         one fetch.
         """
-        if self._token == stale or now_ms >= self._end_ms:
+        if self._token in {"", stale} or now_ms >= self._end_ms:
+            self._token = ""  # nobody writes with it while we wait
             await self._fetched(now_ms)
         elif now_ms >= self._renew_ms and now_ms >= self._failure_end_ms:
             self._start(now_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,7 +51,8 @@ class Push:
     coupon's code.
 
     The display tag is `decision_id`: a phone that gets the same decision twice shows it once.
-    `data` is handed to the app; keys and values are strings. `expires_ms` is engine time, epoch ms.
+    `data` is handed to the app; keys and values are strings. `expires_ms` is engine time, epoch ms. What was asked
+    about the person is old after `fresh_until_s` (monotonic seconds): nothing is written then.
     """
 
     message_id: UUID
@@ -61,6 +63,7 @@ class Push:
     body: str = field(repr=False)
     data: Mapping[str, str] = field(repr=False)
     expires_ms: int
+    fresh_until_s: float = math.inf
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from typing import Any
+from uuid import UUID
 
 from engine.embedded.servers import borrowed
 from engine.log.keys import OUTBOX_CHANNEL
@@ -19,6 +20,9 @@ from engine.settings import Settings
 MOST = 100
 MOST_REPLAYED = 100_000
 PAGE = 1_000
+DIGITS = 15
+MOST_HOURS = 90 * 24
+"""Messages are kept no longer."""
 
 
 def add_arguments(page: argparse.ArgumentParser) -> None:
@@ -27,13 +31,43 @@ def add_arguments(page: argparse.ArgumentParser) -> None:
     listed = verbs.add_parser(
         "list", help="list them, newest first: time, id, state, reason, attempts, customer, campaign"
     )
-    listed.add_argument("--most", type=int, default=MOST, help="how many (default %(default)s)")
+    listed.add_argument("--most", type=_count, default=MOST, help="how many (default %(default)s)")
     replayed = verbs.add_parser("replay", help="send again those whose offer runs and whose coupon was not taken back")
-    replayed.add_argument("--id", action="append", default=[], help="one message; may be given several times")
+    replayed.add_argument("--id", type=_id, action="append", default=[], help="one message; may be given several times")
     for one in (listed, replayed):
-        one.add_argument("--hours", type=float, default=24.0, help="not older than this (default %(default)s)")
-        one.add_argument("--reason", help="only those that ended for this reason, as `list` shows it")
-        one.add_argument("--campaign", type=int, help="only those of this campaign")
+        one.add_argument("--hours", type=_hours, default=24.0, help="not older than this (default %(default)s)")
+        one.add_argument("--reason", type=_text, help="only those that ended for this reason, as `list` shows it")
+        one.add_argument("--campaign", type=_count, help="only those of this campaign")
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError("not a message's id; `list` shows them") from None
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else 0
+    if not number:
+        raise argparse.ArgumentTypeError(f"not a whole number from 1 on: {text}")
+    return number
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"not a number of hours up to {MOST_HOURS} (90 days): {text}")
+    return hours
+
+
+def _text(text: str) -> str:
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError("not a reason, as `list` shows it")
+    return text
 
 
 async def dead_letters(settings: Settings, args: argparse.Namespace) -> int:

@@ -10,12 +10,14 @@ import msgspec
 
 from engine.channels.push import Push
 from engine.sender.lanes import Lane
-from engine.sender.retry import Attempt, Status
+from engine.sender.retry import LONGEST_TRY_MS, Attempt, Status
 from offers.quiet import is_quiet, next_at
 
 MARKETING_PUSH = 4
 MARKETING_INAPP = 8
 QUIET_HOURS = "quiet_hours"
+FRESH_MS = 250
+"""What a claim read is as old as this at most when the bytes are written; quiet hours that begin meanwhile count."""
 _CONSENT = {"fcm": MARKETING_PUSH, "inapp": MARKETING_INAPP}
 
 
@@ -99,6 +101,8 @@ def refusal(claim: Claim, channel: str, now_ms: int) -> Refusal | None:
     """
     if claim.expires_ms <= now_ms:
         return Refusal(Status.EXPIRED, "offer_over")
+    if claim.first_tried_ms and claim.first_tried_ms + LONGEST_TRY_MS <= now_ms:
+        return Refusal(Status.FAILED, "hour_over")
     if claim.lane != Lane.TRANSACTIONAL and (why := _unwelcome(claim, channel, now_ms)) is not None:
         return why
     if channel == "fcm" and claim.registration is None:
@@ -115,9 +119,14 @@ def _unwelcome(claim: Claim, channel: str, now_ms: int) -> Refusal | None:
         return Refusal(Status.SUPPRESSED, f"campaign_{claim.campaign_state}")
     if claim.coupon_state != "issued":
         return Refusal(Status.SUPPRESSED, f"coupon_{claim.coupon_state}")
-    if channel == "fcm" and is_quiet(claim.zone, claim.quiet_from, claim.quiet_until, now_ms):
+    if channel == "fcm" and claim.quiet_from is not None and _quiet(claim, now_ms):
         return _in_quiet_hours(claim, now_ms)
     return None
+
+
+def _quiet(claim: Claim, now_ms: int) -> bool:
+    times_ms = (now_ms, now_ms + FRESH_MS)
+    return any(is_quiet(claim.zone, claim.quiet_from, claim.quiet_until, at_ms) for at_ms in times_ms)
 
 
 def _in_quiet_hours(claim: Claim, now_ms: int) -> Refusal:

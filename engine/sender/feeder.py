@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from engine.clock import Clock
 from engine.sender.claim import Claim, refusal
 from engine.sender.flight import Flight
@@ -114,6 +116,7 @@ class Feeder:
         if why is None:
             return True
         if why.until_ms is not None:
+            claim = msgspec.structs.replace(claim, first_tried_ms=0)  # a night is none of the hour it is tried for
             self._flight.wait(claim, Again(why.until_ms, charged=False, ambiguous=claim.ambiguous), why.reason)
         else:
             self._flight.withhold(claim, why.status, why.reason)

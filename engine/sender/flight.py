@@ -13,8 +13,9 @@ import structlog
 
 from engine.channels.push import Channel, Outcome, Verdict
 from engine.clock import Clock
+from engine.sender.beyond import BEYOND, DEVICE_STATES, Beyond
 from engine.sender.brakes import Brakes
-from engine.sender.claim import Claim
+from engine.sender.claim import FRESH_MS, Claim
 from engine.sender.lanes import Lane
 from engine.sender.outbox import DeadDevice, Ended, Waiting
 from engine.sender.recorder import Recorder
@@ -24,12 +25,11 @@ from engine.sender.stock import Stock
 
 log = structlog.get_logger()
 
-FRESH_S = 0.25
+FRESH_S = FRESH_MS / 1000
 """A claim older than this is not written any more: consent may have changed since."""
 STOPPED_LANE_S = 60.0
 MOST_TEXTS = 1000
 
-_DEAD = {Verdict.DEAD_REGISTRATION: "quarantined", Verdict.REMOVED: "removed"}
 _FAULTS = {Verdict.RETRY, Verdict.UNKNOWN}
 """What the breaker counts: the provider failed, or nobody knows."""
 _UNCOUNTED = {Verdict.UNPROCESSED, Verdict.EXPIRED, Verdict.LANE_PAUSE, Verdict.LANE_STOP}
@@ -97,7 +97,9 @@ class Flight:
         title, body = (
             self.texts.get(claim.campaign or 0, ("", "")) if claim.title is None else (claim.title, claim.body)
         )
-        outcome = await self._channel.send(claim.push(title, body or ""), now_ms)
+        push = claim.push(title, body or "")
+        push.fresh_until_s = claimed_s + FRESH_S
+        outcome = await self._channel.send(push, now_ms)
         self._heed(lane, claim, outcome, now_ms - round((began_s - claimed_s) * 1000), began_s)
 
     def end(self, claim: Claim, status: Status, outcome: Outcome) -> None:
@@ -150,22 +152,22 @@ class Flight:
 
     def _beyond(self, lane: Lane, claim: Claim, outcome: Outcome, claimed_ms: int, now_s: float) -> None:
         """What the answer means for others than the message."""
-        verdict, wait_s = outcome.verdict, outcome.retry_after_s
-        if verdict in _DEAD and claim.device is not None and claim.registration is not None:
-            self._recorder.dead(DeadDevice(claim.device, claim.registration, _DEAD[verdict], claimed_ms))
-        elif verdict is Verdict.PAYLOAD_FAULT and claim.campaign is not None:
+        what, wait_s = BEYOND[outcome.verdict], outcome.retry_after_s or STOPPED_LANE_S
+        if what in DEVICE_STATES and claim.device is not None and claim.registration is not None:
+            self._recorder.dead(DeadDevice(claim.device, claim.registration, DEVICE_STATES[what], claimed_ms))
+        elif what is Beyond.STOP_CAMPAIGN and claim.campaign is not None:
             self._poison(claim.campaign, outcome.detail)
-        elif verdict is Verdict.LANE_PAUSE:
-            self._stop(None, wait_s or STOPPED_LANE_S, "quota", outcome.detail)
+        elif what is Beyond.PAUSE_LANES:
+            self._stop(None, wait_s, "quota", outcome.detail)
             if self.on_pause is not None:
-                self._start(self.on_pause(wait_s or STOPPED_LANE_S))
-        elif verdict is Verdict.LANE_STOP:
+                self._start(self.on_pause(wait_s))
+        elif what is Beyond.STOP_LANES:
             self._stop(None, STOPPED_LANE_S, "configuration", outcome.detail)
-        elif verdict is Verdict.SUBLANE_STOP and claim.platform is not None:
+        elif what is Beyond.CLOSE_PLATFORM and claim.platform is not None:
             if self.brakes.close(claim.platform, now_s):
                 log.error("platform.closed", platform=claim.platform, detail=outcome.detail)
-        elif verdict is Verdict.DEVICE_BACKOFF and claim.device is not None:
-            self.brakes.rest(claim.device, now_s + (wait_s or STOPPED_LANE_S), now_s)
+        elif what is Beyond.REST_DEVICE and claim.device is not None:
+            self.brakes.rest(claim.device, now_s + wait_s, now_s)
 
     def _count(self, lane: Lane, verdict: Verdict, now_s: float, took_s: float) -> None:
         tally = self.tally

@@ -2,7 +2,7 @@
 
 -- The pace that all senders of a project share; the same arithmetic as pace.py, which says why.
 
-local BURST_S, IDLE_MS, LUMP_S = 0.25, 30000, 0.02
+local BURST_S, IDLE_MS, LUMP_S, LEAST_ROOM = 0.25, 30000, 0.02, 2
 local LEAST_WAIT_MS, MOST_WAIT_MS = 5, 1000
 
 local function clock(given)
@@ -12,9 +12,9 @@ local function clock(given)
     return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local function fill(tokens, at, rate, now)
+local function fill(tokens, at, rate, now, least)
     if at > 0 then tokens = tokens + rate * math.max(0, now - at) / 1000 end
-    return math.min(tokens, math.max(1, rate * BURST_S)), math.max(at, now)
+    return math.min(tokens, math.max(least or 1, rate * BURST_S)), math.max(at, now)
 end
 
 local function wait_ms(tokens, rate, kept)
@@ -34,8 +34,8 @@ local function take(keys, argv)
     local s = redis.call('HMGET', keys[1], 'tokens', 'at', 'bulk', 'bulk_at', 'since', 'paused')
     local paused = number(s[6])
     if now < paused then return {0, math.min(MOST_WAIT_MS, paused - now), 1} end
-    local tokens, at = fill(number(s[1]), number(s[2]), rate, now)
-    local kept = left * math.max(1, rate * BURST_S)
+    local tokens, at = fill(number(s[1]), number(s[2]), rate, now, LEAST_ROOM)
+    local kept = left * math.max(LEAST_ROOM, rate * BURST_S)
     local count = math.min(want, math.max(0, math.floor(tokens - kept)))
     local bulk_tokens, bulk_at, since, bulk_rate = number(s[3]), number(s[4]), number(s[5]), 0
     if bulk then

@@ -19,6 +19,8 @@ IDLE_MS = 30_000
 QUARTER_MS = 15 * 60 * 1000
 LEAST_WAIT_MS = 5
 MOST_WAIT_MS = 1000
+LEAST_ROOM = 2.0
+"""Messages that the common bucket has room for however slow it is filled: one, and what any lane must leave of it."""
 LUMP_S = 0.02
 """A lane that found nothing waits for the tokens of so long."""
 
@@ -49,11 +51,11 @@ class Filling:
     tokens: float = 0.0
     at_ms: int = 0
 
-    def fill(self, rate: float, now_ms: int) -> None:
-        """Add what *rate* a second brought since, up to the burst, but room for one at least."""
+    def fill(self, rate: float, now_ms: int, least: float = 1.0) -> None:
+        """Add what *rate* a second brought since, up to the burst, but there is room for *least*."""
         if self.at_ms:
             self.tokens += rate * max(0, now_ms - self.at_ms) / 1000
-        self.tokens = min(self.tokens, max(1.0, rate * BURST_S))
+        self.tokens = min(self.tokens, max(least, rate * BURST_S))
         self.at_ms = max(self.at_ms, now_ms)
 
 
@@ -77,8 +79,8 @@ class Pace:
         """Tokens for *ask*, taken from every bucket it concerns."""
         if now_ms < self.paused_until_ms:
             return Grant(0, min(MOST_WAIT_MS, self.paused_until_ms - now_ms), True)
-        self.main.fill(self.rate, now_ms)
-        left = LEFT[ask.lane] * max(1.0, self.rate * BURST_S)
+        self.main.fill(self.rate, now_ms, LEAST_ROOM)
+        left = LEFT[ask.lane] * max(LEAST_ROOM, self.rate * BURST_S)
         limits = [(self.main, self.rate, left)]
         if ask.lane is Lane.BULK:
             ramped = self._ramped(now_ms)  # may begin another bucket

@@ -89,15 +89,30 @@ class Settle:
     status: Status
 
 
-_FINAL = {
-    Verdict.DEAD_REGISTRATION: Status.FAILED,
-    Verdict.REMOVED: Status.FAILED,
-    Verdict.PAYLOAD_FAULT: Status.FAILED,
-    Verdict.EXPIRED: Status.EXPIRED,
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a verdict means for its message: it *ends*, or comes back, *charged* with an attempt or not."""
+
+    ends: Status | None = None
+    charged: bool = False
+
+
+STEPS = {
+    Verdict.SENT: Step(Status.SENT),
+    Verdict.DEAD_REGISTRATION: Step(Status.FAILED),
+    Verdict.REMOVED: Step(Status.FAILED),
+    Verdict.PAYLOAD_FAULT: Step(Status.FAILED),
+    Verdict.EXPIRED: Step(Status.EXPIRED),
+    Verdict.DEVICE_BACKOFF: Step(charged=True),
+    Verdict.RETRY: Step(charged=True),
+    Verdict.UNKNOWN: Step(charged=True),
+    # These come back for reasons that are not the message's: no quota, no lane, no connection, or a platform that is
+    # closed: the next claim looks for a device on another one.
+    Verdict.LANE_PAUSE: Step(),
+    Verdict.LANE_STOP: Step(),
+    Verdict.SUBLANE_STOP: Step(),
+    Verdict.UNPROCESSED: Step(),
 }
-_CHARGED = {Verdict.DEVICE_BACKOFF, Verdict.RETRY, Verdict.UNKNOWN}
-"""The others come back for reasons that are not the message's: no quota, no lane, no connection, or a platform that is
-closed: the next claim looks for a device on another one."""
 
 
 def next_step(attempt: Attempt, outcome: Outcome, now_ms: int, expires_ms: int, jitter: float) -> Again | Settle:
@@ -109,9 +124,10 @@ def next_step(attempt: Attempt, outcome: Outcome, now_ms: int, expires_ms: int, 
     if outcome.verdict is Verdict.SENT:
         return Settle(Status.SENT)
     ambiguous = attempt.ambiguous or outcome.verdict is Verdict.UNKNOWN
-    if outcome.verdict in _FINAL:
-        return Settle(_told(_FINAL[outcome.verdict], ambiguous))
-    charged = outcome.verdict in _CHARGED
+    step = STEPS[outcome.verdict]
+    if step.ends is not None:
+        return Settle(_told(step.ends, ambiguous))
+    charged = step.charged
     if charged and attempt.number >= MOST_ATTEMPTS:
         return Settle(_told(Status.FAILED, ambiguous))
     at_ms = now_ms + round(_wait_s(attempt.number, outcome, jitter) * 1000)
@@ -137,7 +153,7 @@ def backoff_s(number: int, jitter: float) -> float:
 
 def _wait_s(number: int, outcome: Outcome, jitter: float) -> float:
     asked_s = outcome.retry_after_s
-    if outcome.verdict in _CHARGED:
+    if STEPS[outcome.verdict].charged:
         return max(asked_s or 0.0, backoff_s(number, jitter))
     if outcome.verdict is Verdict.LANE_STOP:
         asked_s = LANE_STOP_WAIT_S

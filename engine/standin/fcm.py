@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Literal
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,17 +14,25 @@ from engine.standin.issuer import PROJECT, Issuer
 from engine.standin.ledger import Arrival, Ledger
 from engine.standin.limits import Limits
 from engine.standin.message import Message, SendRequest, tag_of
-from engine.standin.script import FAULTS, Answer, Scripts
+from engine.standin.script import FAULTS, Act, Answer, Scripts
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The answer, and how to give it: `stall` never answers, `reset` breaks the connection inside the
-    answer.
-    """
+class Request:
+    """One POST to `messages:send`. *stream* is HTTP/2's, 0 over HTTP/1.1."""
+
+    project: str
+    authorization: str
+    body: bytes
+    stream: int = 0
+
+
+class Done(NamedTuple):
+    """The answer, what to do on the wire, and after how long."""
 
     reply: Reply
-    act: Literal["answer", "stall", "reset"] = "answer"
+    act: Act = "answer"
+    after_s: float = 0.0
 
 
 class Fcm:
@@ -36,20 +44,25 @@ class Fcm:
         self._scripts = scripts
         self._limits = limits
 
-    def send(self, project: str, authorization: str, body: bytes, now_ms: int) -> Done:
+    def send(self, request: Request, now_ms: int) -> Done:
         """Judge one arrival in Google's order: bearer, project, quota, names and types, values; then the script."""
-        request = shape.read(body)
-        message = request.message if isinstance(request, SendRequest) and request.message else Message()
-        refusal = self._door(project, authorization, now_ms) or self._project_quota(now_ms)
+        asked = shape.read(request.body)
+        message = asked.message if isinstance(asked, SendRequest) and asked.message else Message()
+        about = self._about(message, now_ms, request.stream)
+        refusal = self._door(request.project, request.authorization, now_ms) or self._project_quota(now_ms)
         if refusal is None:
-            refusal = unreadable(request) if isinstance(request, list) else rules.refusal_of(request)
+            refusal = unreadable(asked) if isinstance(asked, list) else rules.refusal_of(asked)
         refusal = refusal or self._device_quota(message, now_ms)
         if refusal is not None:
-            self._record(message, now_ms, Arrival(0, 0, "", refusal.status, "refused"))
+            self._record(about, refusal.status, "refused")
             return Done(refusal)
-        if isinstance(request, SendRequest) and request.validate_only:
-            return self._named(message, now_ms, "validated", accepted=False)
-        return self._scripted(message, now_ms)
+        if isinstance(asked, SendRequest) and asked.validate_only:
+            return Done(self._named(about, "validated", accepted=False))
+        return self._scripted(about, self._scripts.next(about.registration))
+
+    def unseen(self, stream: int, why: str, now_ms: int) -> None:
+        """A request that HTTP/2 kept from FCM; nobody has read whom it was for."""
+        self._ledger.append(Arrival(self._ledger.next_seq, now_ms, "", 0, why, stream=stream))
 
     def _project_quota(self, now_ms: int) -> Reply | None:
         return _full("quota_project", self._limits.project_full_for_ms(now_ms))
@@ -68,38 +81,42 @@ class Fcm:
             return unauthenticated("ACCESS_TOKEN_EXPIRED")
         return None if project == PROJECT else denied(project)
 
-    def _scripted(self, message: Message, now_ms: int) -> Done:
-        answer = self._scripts.next(rules.target_of(message)[1])
+    def _scripted(self, about: Arrival, answer: Answer) -> Done:
         fault = FAULTS[answer.answer]
         if fault.act == "answer" and fault.reply is None:
-            done = self._named(message, now_ms, answer.answer, accepted=True)
-            return Done(_dated(done.reply, answer, now_ms))
-        status = fault.reply.status if fault.reply else 0
-        self._record(message, now_ms, Arrival(0, 0, "", status, answer.answer, fault.accepted))
-        return Done(_dated(fault.reply or Reply(200, b'{"name": "cut'), answer, now_ms), fault.act)
+            reply = self._named(about, answer.answer, accepted=True)
+        else:
+            reply = fault.reply or Reply(200, b'{"name": "cut')
+            self._record(about, fault.reply.status if fault.reply else 0, answer.answer, fault.accepted)
+        return Done(_dated(reply, answer, about.at_ms), fault.act, answer.after_s)
 
-    def _named(self, message: Message, now_ms: int, answer: str, accepted: bool) -> Done:
-        number = f"0:{now_ms}%{self._ledger.next_seq:016x}" if accepted else "fake_message_id"
+    def _named(self, about: Arrival, answer: str, accepted: bool) -> Reply:
+        number = f"0:{about.at_ms}%{about.seq:016x}" if accepted else "fake_message_id"
         name = f"projects/{PROJECT}/messages/{number}"
-        self._record(message, now_ms, Arrival(0, 0, "", 200, answer, accepted, name=name))
-        return Done(Reply(200, msgspec.json.encode({"name": name})))
+        self._record(about, 200, answer, accepted, name)
+        return Reply(200, msgspec.json.encode({"name": name}))
 
-    def _record(self, message: Message, now_ms: int, verdict: Arrival) -> None:
-        """Complete *verdict* (status, answer, accepted, name) with what the request said, and append it."""
+    def _about(self, message: Message, now_ms: int, stream: int) -> Arrival:
+        """What the request said; its verdict is still open."""
         kind, registration = rules.target_of(message)
         life_s = rules.ttl_s(message)
-        arrival = msgspec.structs.replace(
-            verdict,
+        return Arrival(
             seq=self._ledger.next_seq,
             at_ms=now_ms,
             registration=registration,
+            status=0,
+            answer="",
             kind=kind,
             tag=tag_of(message),
             ttl_s=-1.0 if life_s is None else life_s,
             title=(message.notification.title if message.notification else None) or "",
             data=message.data or {},
+            stream=stream,
         )
-        self._ledger.append(arrival)
+
+    def _record(self, about: Arrival, status: int, answer: str, accepted: bool = False, name: str = "") -> None:
+        verdict = {"status": status, "answer": answer, "accepted": accepted, "name": name}
+        self._ledger.append(msgspec.structs.replace(about, **verdict))
 
 
 def _full(answer: str, wait_ms: int) -> Reply | None:

@@ -22,7 +22,7 @@ class Arrival(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `status` is the HTTP status answered, 0 for none (stall, reset); `accepted` says whether the message
     was taken, whatever was answered. `at_ms` is engine time, `ttl_s` Android's time to live (-1: none or
-    malformed).
+    malformed), `stream` HTTP/2's (0: HTTP/1.1). Of a stream above the limit or above GOAWAY nothing else is known.
     """
 
     seq: int
@@ -37,6 +37,7 @@ class Arrival(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str = ""
     data: dict[str, str] = {}
     name: str = ""
+    stream: int = 0
 
 
 class Ledger:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from engine.standin.google import INVALID, Reply, invalid, unreadable
 from engine.standin.message import Message, SendRequest
-from engine.standin.shape import Problem
+from engine.standin.shape import DURATION, Problem
 
 TARGETS = ("fid", "token", "topic", "condition")
 MOST_BYTES = 4096
 MOST_TTL_S = 2_419_200
-_DURATION = re.compile(r"(-?\d{1,12})(\.\d{1,9})?s")
 
 
 def refusal_of(request: SendRequest) -> Reply | None:
@@ -24,9 +22,9 @@ def refusal_of(request: SendRequest) -> Reply | None:
 
 
 def ttl_s(message: Message) -> float | None:
-    """Android's time to live in seconds; None when absent or malformed."""
-    text = message.android.ttl if message.android else None
-    match = _DURATION.fullmatch(text) if text else None
+    """Android's time to live in seconds; None when absent."""
+    android = message.android or message.android_v2
+    match = DURATION.fullmatch(android.ttl) if android and android.ttl else None
     return float(match.group(1) + (match.group(2) or "")) if match else None
 
 
@@ -62,29 +60,14 @@ def _keys(data: Mapping[str, str]) -> Reply | None:
 
 
 def _ttl(message: Message) -> Reply | None:
-    if message.android is None or message.android.ttl is None:
-        return None
     life_s = ttl_s(message)
-    if life_s is None:
-        says = (
-            "Invalid value at 'message.android.ttl' (type.googleapis.com/google.protobuf.Duration), "
-            "Illegal duration format; duration must end with 's'"
-        )
-        return unreadable([Problem("message.android.ttl", says)])
-    if not 0 <= life_s <= MOST_TTL_S:
-        says = "Invalid Android TTL: it must be between 0 and 2419200 seconds"
-        return invalid(INVALID, [Problem("message.android.ttl", says)])
-    return None
+    if life_s is None or 0 <= life_s <= MOST_TTL_S:
+        return None
+    says = "Invalid Android TTL: it must be between 0 and 2419200 seconds"
+    return invalid(INVALID, [Problem("message.android.ttl", says)])
 
 
 def _platform(message: Message) -> Reply | None:
-    if message.android is not None and message.android_v2 is not None:
-        return invalid(INVALID, [Problem("message.android_v2", "android and android_v2 exclude each other")])
-    priority = message.android.priority if message.android else None
-    if priority is not None and priority.upper() not in {"NORMAL", "HIGH"}:
-        says = (
-            "Invalid value at 'message.android.priority' "
-            f'(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), "{priority}"'
-        )
-        return unreadable([Problem("message.android.priority", says)])
-    return None
+    if message.android is None or message.android_v2 is None:
+        return None
+    return invalid(INVALID, [Problem("message.android_v2", "android and android_v2 exclude each other")])

@@ -1,24 +1,27 @@
-"""The stand-in's HTTP door: aiohttp, because a scripted reset needs the connection itself in hand.
+"""The stand-in as a server: one port for HTTP/1.1, HTTP/2 and its own pages, and where asked one more that speaks TLS.
 
-Its own pages (`/script`, `/ledger`) have no access control: bind it to loopback.
+HTTP/1.1 and the pages are aiohttp's, HTTP/2 is `http2`. The pages (`/script`, `/ledger`, `/token/revoke`) have no
+access control: bind it to loopback.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from aiohttp import web
 
 from engine.clock import Clock
-from engine.standin.fcm import Fcm
+from engine.standin import door
+from engine.standin.fcm import Done, Fcm, Request
 from engine.standin.google import Reply
+from engine.standin.http2 import STREAMS, Answers, Http2, abort
 from engine.standin.issuer import GrantRefused, Issuer, ServiceAccount
 from engine.standin.ledger import Ledger
 from engine.standin.limits import Limits
@@ -29,59 +32,80 @@ MOST_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Manners:
+    """How it serves: *life_s* is how long a bearer lives, *limits* are the project's rates, *streams* those of one
+    connection; with *tls* there is a second port for `messages:send`."""
+
+    life_s: int = 3600
+    limits: Limits = field(default_factory=Limits)
+    streams: int = STREAMS
+    tls: bool = False
+
+
+@dataclass(slots=True)
 class StandIn:
-    """A running stand-in: its address, and what a test in the same process may look into."""
+    """A running stand-in: its addresses, and what a test in the same process may look into."""
 
     address: str
     service_account: Path
     issuer: Issuer
     ledger: Ledger
     scripts: Scripts
+    tls_address: str = ""
+    certificate: Path | None = None
+    most_streams: int = 0
+    """Streams that were open on one connection at a time, at most."""
 
 
 @asynccontextmanager
 async def serving(
-    folder: Path,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    clock: Clock | None = None,
-    life_s: int = 3600,
-    limits: Limits | None = None,
+    folder: Path, host: str = "127.0.0.1", port: int = 0, clock: Clock | None = None, manners: Manners | None = None
 ) -> AsyncIterator[StandIn]:
-    """Serve until the context ends; port 0 takes a free one. *life_s* is how long a bearer lives,
-    *limits* are the project's rates.
+    """Serve until the context ends; port 0 takes a free one, and so does TLS.
 
     Raises OSError when the port is taken or *folder* cannot be written.
     """
-    listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    address = _address(listening)
+    manners = manners or Manners()
+    listening = _listen(host, port)
+    address = _address(listening, "http")
     account = ServiceAccount.kept(folder, f"{address}/token")
-    stand_in = StandIn(address, account.path, Issuer(account, life_s), Ledger(folder), Scripts())
+    stand_in = StandIn(address, account.path, Issuer(account, manners.life_s), Ledger(folder), Scripts())
+    pages = _Pages(stand_in, clock or Clock(), manners.limits)
     # A client that hangs up ends its stalled handler.
-    runner = web.AppRunner(
-        _app(stand_in, clock or Clock(), limits or Limits()),
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=1.0,
-    )
+    runner = web.AppRunner(_app(pages), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
+    assert runner.server is not None
+    lines = door.Lines()
+    made = partial(door.Door, lines, runner.server, partial(Http2, lines, pages.answers(), manners.streams))
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(made, sock=listening)]
+    if manners.tls:
+        secure = _listen(host, 0)
+        stand_in.tls_address, stand_in.certificate = _address(secure, "https"), folder / door.CERTIFICATE
+        servers.append(await loop.create_server(made, sock=secure, ssl=door.context(folder)))
     try:
-        await web.SockSite(runner, listening).start()
         yield stand_in
     finally:
+        for server in servers:
+            server.close()
+        await lines.end()
         await runner.cleanup()
         stand_in.ledger.close()
 
 
-def _address(listening: socket.socket) -> str:
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+def _address(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _app(stand_in: StandIn, clock: Clock, limits: Limits) -> web.Application:
-    pages = _Pages(stand_in, clock, limits)
+def _app(pages: _Pages) -> web.Application:
     app = web.Application(client_max_size=1 << 20)
     app.router.add_post("/token", pages.token)
+    app.router.add_post("/token/revoke", pages.revoke)
     app.router.add_post("/v1/projects/{project}/messages:send", pages.send)
     app.router.add_post("/script", pages.script)
     app.router.add_get("/ledger", pages.rows)
@@ -96,6 +120,21 @@ class _Pages:
         self._clock = clock
         self._fcm = Fcm(stand_in.issuer, stand_in.ledger, stand_in.scripts, limits)
 
+    def answers(self) -> Answers:
+        """The same for HTTP/2."""
+        return Answers(
+            lambda request: self._fcm.send(request, self._clock.now_ms()),
+            lambda stream, why: self._fcm.unseen(stream, why, self._clock.now_ms()),
+            self._opened,
+        )
+
+    def _opened(self, streams: int) -> None:
+        self._it.most_streams = max(self._it.most_streams, streams)
+
+    async def revoke(self, _: web.Request) -> web.Response:
+        self._it.issuer.revoke_all()
+        return _json({"revoked": True})
+
     async def token(self, request: web.Request) -> web.Response:
         form = await request.post()
         grant_type, assertion = str(form.get("grant_type", "")), str(form.get("assertion", ""))
@@ -104,14 +143,16 @@ class _Pages:
         except GrantRefused as refused:
             return _json({"error": refused.error, "error_description": str(refused)}, 400)
 
-    async def send(self, request: web.Request) -> web.Response:
+    async def send(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        authorization = request.headers.get("Authorization", "")
-        done = self._fcm.send(request.match_info["project"], authorization, body, self._clock.now_ms())
+        asked = Request(request.match_info["project"], request.headers.get("Authorization", ""), body)
+        done = self._fcm.send(asked, self._clock.now_ms())
+        if done.after_s:
+            await asyncio.sleep(done.after_s)
         if done.act == "stall":
             await asyncio.Event().wait()
-        if done.act == "reset":
-            _reset(request, done.reply)
+        if done.act != "answer":
+            _break(request, done)
         return _answer(done.reply)
 
     async def script(self, request: web.Request) -> web.Response:
@@ -136,7 +177,8 @@ class _Pages:
         return _json({"arrivals": found, "next": found[-1].seq if found else since})
 
     async def summary(self, _: web.Request) -> web.Response:
-        return _json({**self._it.ledger.summary(), "grants": self._it.issuer.grants})
+        more = {"grants": self._it.issuer.grants, "most_streams": self._it.most_streams}
+        return _json({**self._it.ledger.summary(), **more})
 
     async def alive(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -150,12 +192,13 @@ def _answer(reply: Reply) -> web.Response:
     return web.Response(body=reply.body, status=reply.status, headers={**reply.headers, "Content-Type": reply.kind})
 
 
-def _reset(request: web.Request, reply: Reply) -> None:
-    """Write half an answer, then RST: with linger 0 the kernel does not say goodbye."""
-    transport = request.transport
-    if transport is None:
+def _break(request: web.Request, done: Done) -> None:
+    """End the connection: with half an answer for `reset`, without a word for the others."""
+    if request.transport is None:
         return
-    head = f"HTTP/1.1 {reply.status} OK\r\nContent-Length: {2 * len(reply.body)}\r\n\r\n".encode()
-    transport.write(head + reply.body)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+    if done.act == "reset":
+        head = f"HTTP/1.1 {done.reply.status} OK\r\nContent-Length: {2 * len(done.reply.body)}\r\n\r\n".encode()
+        request.transport.write(head + done.reply.body)
+        abort(request.transport)
+    else:
+        request.transport.close()

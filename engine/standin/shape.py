@@ -1,21 +1,33 @@
-"""Names and types, checked the way Google's JSON front end does: every problem at once, in its wording.
+"""Names and types of a request, checked against FCM's published discovery document: every problem at once, in the
+wording of Google's JSON front end.
 
-proto3 JSON takes `validate_only` as well as `validateOnly`; the nodes below rename to the second, and collect
-what Google would complain about; msgspec then makes the record. The nodes are made once, from the structs.
+proto3 JSON takes `validate_only` as well as `validateOnly`; the nodes below rename to the second, and collect what
+Google would complain about. They are made once, from the document (`data/fcm.v1.json`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import inspect
 
 from engine.standin.message import SendRequest
 
+DURATION: Final = re.compile(r"(-?\d{1,12})(\.\d{1,9})?s")
 _SNAKE = re.compile(r"_([a-z0-9])")
+_SCHEMAS: Final[Mapping[str, Any]] = msgspec.json.decode(
+    files("engine.standin").joinpath("data/fcm.v1.json").read_bytes()
+)["schemas"]
+_FCM: Final = "type.googleapis.com/google.firebase.fcm.v1."
+_INT32: Final = range(-(2**31), 2**31)
+_ENUMS: Final = {("AndroidConfig", "priority"): "AndroidMessagePriority"}
+"""Enums that are not called after their field; the document tells no enum's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +46,51 @@ class _Node(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Scalar:
-    python: type
+    python: tuple[type, ...]
     name: str
 
     def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
-        return value if type(value) is self.python else _wrong(value, path, self.name, problems)
+        good = type(value) in self.python and (self.name != "TYPE_INT32" or value in _INT32)
+        return value if good else _wrong(value, path, self.name, problems)
 
 
 @dataclass(frozen=True, slots=True)
+class _Enum:
+    """Google takes the names in any case."""
+
+    names: frozenset[str]
+    name: str
+
+    def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
+        good = isinstance(value, str) and value.upper() in self.names
+        return value if good else _wrong(value, path, self.name, problems)
+
+
+class _Duration:
+    def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
+        if isinstance(value, str) and DURATION.fullmatch(value):
+            return value
+        says = "Illegal duration format; duration must end with 's'"
+        problems.append(
+            Problem(path, f"Invalid value at '{path}' (type.googleapis.com/google.protobuf.Duration), {says}")
+        )
+        return None
+
+
+class _Instant:
+    def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
+        try:
+            if datetime.fromisoformat(value).tzinfo is not None:
+                return value
+        except (TypeError, ValueError):
+            pass
+        says = "Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset."
+        problems.append(
+            Problem(path, f"Invalid value at '{path}' (type.googleapis.com/google.protobuf.Timestamp), {says}")
+        )
+        return None
+
+
 class _Free:
     def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
         return value
@@ -69,13 +118,13 @@ class _List:
 
 
 @dataclass(frozen=True, slots=True)
-class _Struct:
+class _Record:
     name: str
     known: dict[str, _Node]
 
     def read(self, value: Any, path: str, problems: list[Problem]) -> Any:
         if not isinstance(value, dict):
-            return _wrong(value, path, f"type.googleapis.com/google.firebase.fcm.v1.{self.name}", problems)
+            return _wrong(value, path, f"{_FCM}{self.name}", problems)
         renamed: dict[str, Any] = {}
         for name, inner in value.items():
             camel = name if name in self.known else _SNAKE.sub(lambda m: m.group(1).upper(), name)
@@ -97,27 +146,40 @@ def _wrong(value: Any, path: str, expected: str, problems: list[Problem]) -> Non
     problems.append(Problem(path, f"Invalid value at '{path}' ({expected}), {text}"))
 
 
-_SCALARS: dict[type[inspect.Type], _Node] = {
-    inspect.StrType: _Scalar(str, "TYPE_STRING"),
-    inspect.BoolType: _Scalar(bool, "TYPE_BOOL"),
-    inspect.IntType: _Scalar(int, "TYPE_INT32"),
-    inspect.AnyType: _Free(),
+_SCALARS: Final[Mapping[str, _Node]] = {
+    "string": _Scalar((str,), "TYPE_STRING"),
+    "boolean": _Scalar((bool,), "TYPE_BOOL"),
+    "integer": _Scalar((int,), "TYPE_INT32"),
+    "number": _Scalar((int, float), "TYPE_FLOAT"),
+    "any": _Free(),
 }
+_FORMATS: Final[Mapping[str, _Node]] = {"google-duration": _Duration(), "google-datetime": _Instant()}
 
 
-def _node(kind: inspect.Type) -> _Node:
-    if isinstance(kind, inspect.UnionType):
-        kind = next(k for k in kind.types if not isinstance(k, inspect.NoneType))
-    if isinstance(kind, inspect.StructType):
-        return _Struct(kind.cls.__name__, {f.encode_name: _node(f.type) for f in kind.fields})
-    if isinstance(kind, inspect.DictType):
-        return _Map(_node(kind.value_type))
-    if isinstance(kind, inspect.ListType):
-        return _List(_node(kind.item_type))
-    return _SCALARS[type(kind)]
+@cache
+def _record(name: str) -> _Node:
+    """The node of one schema of the document."""
+    fields: Mapping[str, Any] = _SCHEMAS[name].get("properties", {})
+    return _Record(name, {field: _node(schema, name, field) for field, schema in fields.items()})
 
 
-_ROOT = _node(inspect.type_info(SendRequest))
+def _node(schema: Mapping[str, Any], owner: str, field: str) -> _Node:
+    if "$ref" in schema:
+        return _record(schema["$ref"])
+    if "enum" in schema:
+        return _Enum(
+            frozenset(schema["enum"]), _FCM + _ENUMS.get((owner, field), f"{owner}.{field[0].upper()}{field[1:]}")
+        )
+    if schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
+    if schema["type"] == "array":
+        return _List(_node(schema["items"], owner, field))
+    if schema["type"] == "object":
+        return _Map(_node(schema["additionalProperties"], owner, field))
+    return _SCALARS[schema["type"]]
+
+
+_ROOT = _record("SendMessageRequest")
 
 
 def read(body: bytes) -> SendRequest | list[Problem]:

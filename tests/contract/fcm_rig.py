@@ -20,7 +20,7 @@ from engine.clock import Clock
 from engine.settings import Settings
 from engine.standin.issuer import FILE, ServiceAccount
 from engine.standin.script import Answer, Script
-from engine.standin.server import StandIn, serving
+from engine.standin.server import Manners, StandIn, serving
 
 CLOCK = Clock(offset_ms=7 * 86_400_000)
 """A week ahead: whatever mixes wall time with engine time shows."""
@@ -40,12 +40,21 @@ def push(registration: str, kind: Literal["token", "fid"] = "token", life_s: int
     )
 
 
+def settings_of(stand_in: StandIn) -> Settings:
+    """Its door for TLS and HTTP/2 where it has one, as FCM's; else HTTP/1.1."""
+    return Settings(
+        fcm_service_account=str(stand_in.service_account),
+        fcm_base_url=stand_in.tls_address or stand_in.address,
+        fcm_ca=str(stand_in.certificate or ""),
+    )
+
+
 class Rig:
     """A stand-in and a channel that knows it only by the two settings."""
 
     def __init__(self, stand_in: StandIn) -> None:
         self.stand_in = stand_in
-        self.settings = Settings(fcm_service_account=str(stand_in.service_account), fcm_base_url=stand_in.address)
+        self.settings = settings_of(stand_in)
         self.channel = FcmChannel.open(self.settings)
 
     async def send(self, message: Push) -> Outcome:
@@ -65,7 +74,7 @@ class Rig:
     def impatient(self, timeout_s: float) -> FcmChannel:
         """A channel whose patience suits a test; the product's own is 10 s at least."""
         vendor = Vendor(self.settings.fcm_service_account, self.settings.fcm_base_url)
-        return FcmChannel(vendor, HttpWire(Way(self.settings.fcm_base_url, timeout_s)))
+        return FcmChannel(vendor, HttpWire(Way(self.settings.fcm_base_url, timeout_s, ca=self.settings.fcm_ca)))
 
 
 @cache
@@ -81,10 +90,10 @@ def give_account(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Rig]:
-    """A rig on a fresh stand-in whose data is in *folder*."""
+async def running(folder: Path, **manners: Any) -> AsyncIterator[Rig]:
+    """A rig on a fresh stand-in whose data is in *folder*; it speaks TLS and HTTP/2 unless *manners* say otherwise."""
     give_account(folder)
-    async with serving(folder, clock=CLOCK, life_s=LIFE_S) as stand_in:
+    async with serving(folder, clock=CLOCK, manners=Manners(**{"life_s": LIFE_S, "tls": True, **manners})) as stand_in:
         rig = Rig(stand_in)
         yield rig
         await rig.channel.close()

@@ -17,9 +17,8 @@ from engine.log.valkey import connect as valkey
 from engine.postgres.pool import ENGINE, connect, open_pool
 from engine.sender.run import Sender
 from engine.settings import Settings
-from engine.standin.limits import Limits
 from engine.standin.script import Answer, Script
-from engine.standin.server import StandIn, serving
+from engine.standin.server import Manners, StandIn, serving
 from tests.contract.fcm_rig import give_account
 
 WORLD = """
@@ -32,7 +31,7 @@ WITH made AS (
     SELECT n, n % 16, 'c' || n, 4, 'Europe/Helsinki' FROM generate_series(0, $1::bigint - 1) n RETURNING number
 )
 INSERT INTO device (customer, name, platform, kind, registration, registered_at)
-SELECT number, 'p', 'android', 'token', 'r' || number, now() - interval '1 minute' FROM made
+SELECT number, 'p', 'android', 'token', 'r' || number, candlemaker_now() - interval '1 minute' FROM made
 """
 QUEUE = """
 WITH given AS (
@@ -40,25 +39,30 @@ WITH given AS (
 ), decisions AS (
     INSERT INTO decision (id, p, position, customer, trigger, occasion, campaign, retailer, store, cell, event_at,
                           logged_at, decided_at, terms, held)
-    SELECT decision, n % 16, 1, n, 'enter', gen_random_uuid(), $1, 1, 1, 0, now(), now(), now(), '{}', '[]' FROM given
+    SELECT decision, n % 16, 1, n, 'enter', gen_random_uuid(), $1, 1, 1, 0, at, at, at, '{}', '[]'
+    FROM given, candlemaker_now() at
 ), coupons AS (
     INSERT INTO coupon (id, decision, retailer, campaign, store, customer, code_hash, offer, issued_at, valid_until)
-    SELECT gen_random_uuid(), decision, 1, $1, 1, n, sha256(decision::text::bytea), '{}', now(),
-           now() + interval '1 day'
+    SELECT gen_random_uuid(), decision, 1, $1, 1, n, sha256(decision::text::bytea), '{}', candlemaker_now(),
+           candlemaker_now() + interval '1 day'
     FROM given
 ), chunks AS (
     INSERT INTO chunk (day, channel, lane, campaign, size, due_at)
-    SELECT current_date, 'fcm', $3, CASE $3 WHEN 'bulk' THEN $1 END, count(*), now() + interval '1 hour'
+    SELECT candlemaker_now()::date, 'fcm', $3, CASE $3 WHEN 'bulk' THEN $1 END, count(*),
+           candlemaker_now() + interval '1 hour'
     FROM given GROUP BY n / 1000 ORDER BY n / 1000 RETURNING id
 ), placed AS (
     SELECT id, row_number() OVER (ORDER BY id) - 1 AS nth FROM chunks
 )
 INSERT INTO message (day, chunk, seq, id, decision, customer, campaign, channel, title, body, expires_at)
-SELECT current_date, placed.id, n % 1000 + 1, message, decision, n, $1, 'fcm', 'Hello', 'Light',
-       now() + $4::float8 * interval '1 second'
+SELECT candlemaker_now()::date, placed.id, n % 1000 + 1, message, decision, n, $1, 'fcm', 'Hello', 'Light',
+       candlemaker_now() + $4::float8 * interval '1 second'
 FROM given JOIN placed ON placed.nth = n / 1000
 """
-GO = "UPDATE chunk SET due_at = now() WHERE leased_by IS NULL"
+GO = """
+UPDATE chunk SET due_at = candlemaker_now()
+WHERE leased_by IS NULL AND due_at > candlemaker_now() + interval '30 minutes'
+"""
 ENDED = "SELECT NOT EXISTS (SELECT FROM chunk)"
 
 
@@ -76,7 +80,7 @@ class Rig:
         """A live campaign."""
         number: int = await self.database.fetchval(
             "INSERT INTO campaign (retailer, code, state, spec, starts_at, ends_at)"
-            " VALUES (1, $1, 'live', '{}', now(), now() + interval '1 day') RETURNING id",
+            " VALUES (1, $1, 'live', '{}', candlemaker_now(), candlemaker_now() + interval '1 day') RETURNING id",
             code,
         )
         return number
@@ -86,7 +90,7 @@ class Rig:
         await self.database.execute(QUEUE, campaign, count, lane, life_s)
 
     async def go(self) -> None:
-        """Everything is due now, and the senders are told."""
+        """Everything that was queued is due now, and the senders are told; what is tried again waits on."""
         await self.database.execute(GO)
         await self.wake()
 
@@ -151,18 +155,19 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(settings: Settings, folder: Path, people: int, limits: Limits | None = None) -> AsyncIterator[Rig]:
+async def rig(settings: Settings, folder: Path, people: int, manners: Manners | None = None) -> AsyncIterator[Rig]:
     """The world on *settings*' servers, with *people* customers."""
     give_account(folder)
     database = await connect(settings)
     client = valkey(settings.redis_url)
-    async with serving(folder, clock=Clock(), limits=limits) as stand_in:
+    async with serving(folder, clock=Clock(settings.clock_offset_ms), manners=manners) as stand_in:
         await database.execute(WORLD)
         await database.execute(PEOPLE, people)
         known = replace(
             settings,
             fcm_service_account=str(stand_in.service_account),
-            fcm_base_url=stand_in.address,
+            fcm_base_url=stand_in.tls_address or stand_in.address,
+            fcm_ca=str(stand_in.certificate or ""),
             fcm_ramp_s=0,
             fcm_quarter_guard_s=0,
         )

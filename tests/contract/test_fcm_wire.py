@@ -1,4 +1,4 @@
-"""The real channel against the real stand-in: every row of FCM's table, on the wire."""
+"""The real channel against the real stand-in, by TLS and HTTP/2; the rows of the answers' table: `test_fcm_rows`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 import pytest
-import pytest_asyncio
 from structlog.testing import capture_logs
 
 from engine.channels.fcm import FcmChannel
@@ -21,7 +20,7 @@ from engine.channels.fcm_payload import MESSAGE_KEY
 from engine.channels.fcm_vendor import Vendor
 from engine.channels.fcm_wire import TIMEOUT_S, HttpWire, Way
 from engine.channels.push import Verdict
-from engine.standin.script import FAULTS, Answer, Script
+from engine.standin.script import EVERYBODY, Answer, Script
 from engine.standin.server import serving
 from tests.contract.fcm_rig import CLOCK, LIFE_S, Rig, push, running
 
@@ -29,13 +28,6 @@ from tests.contract.fcm_rig import CLOCK, LIFE_S, Rig, push, running
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with running(tmp_path) as rig:
-        yield rig
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    """One for all rows of the table: each of them has a phone of its own."""
-    async with running(tmp_path_factory.mktemp("rows")) as rig:
         yield rig
 
 
@@ -52,48 +44,6 @@ async def test_a_good_message_arrives_once_and_whole(rig: Rig, kind: Literal["to
     assert abs(row["at_ms"] - CLOCK.now_ms()) < 5000, "the ledger runs on engine time"
 
 
-ROWS = [
-    ("ok", "", Verdict.SENT, None),
-    ("ok", "30", Verdict.SENT, None),
-    ("invalid_registration", "", Verdict.DEAD_REGISTRATION, None),
-    ("invalid_registration_field", "", Verdict.DEAD_REGISTRATION, None),
-    ("bad_request", "", Verdict.PAYLOAD_FAULT, None),
-    ("invalid_payload", "", Verdict.PAYLOAD_FAULT, None),
-    ("bad_request_bare", "", Verdict.PAYLOAD_FAULT, None),
-    ("third_party_auth", "", Verdict.SUBLANE_STOP, None),
-    ("sender_id_mismatch", "", Verdict.REMOVED, None),
-    ("forbidden", "", Verdict.LANE_STOP, None),
-    ("unregistered", "", Verdict.REMOVED, None),
-    ("not_found", "", Verdict.LANE_STOP, None),
-    ("quota_project", "", Verdict.LANE_PAUSE, 60.0),
-    ("quota_project", "7", Verdict.LANE_PAUSE, 7.0),
-    ("quota_bare", "date+90", Verdict.LANE_PAUSE, 90.0),
-    ("quota_device", "15", Verdict.DEVICE_BACKOFF, 15.0),
-    ("internal", "", Verdict.RETRY, None),
-    ("unavailable", "", Verdict.UNKNOWN, None),
-    ("unavailable", "12", Verdict.UNKNOWN, 12.0),
-    ("unavailable", "date+120", Verdict.UNKNOWN, 120.0),
-    ("unavailable_accepted", "", Verdict.UNKNOWN, None),
-    ("bad_gateway", "", Verdict.UNKNOWN, None),
-    ("reset", "", Verdict.UNKNOWN, None),
-]
-
-
-@pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("answer", "after", "verdict", "wait_s"), ROWS)
-async def test_row(lasting: Rig, answer: str, after: str, verdict: Verdict, wait_s: float | None) -> None:
-    """Each answer is read right, and none makes the transport send again (pyfcm's own would, for five of them)."""
-    outcome, arrivals = await lasting.scripted(Answer(answer, after))
-    assert (outcome.verdict, outcome.retry_after_s) == (verdict, wait_s)
-    assert [row["answer"] for row in arrivals] == [answer], "exactly one arrival"
-    assert arrivals[0]["accepted"] is FAULTS[answer].accepted
-    assert (outcome.detail == "no answer") is (answer == "reset"), "the reset breaks the connection itself"
-
-
-def test_no_answer_of_the_script_goes_untested() -> None:
-    assert {row[0] for row in ROWS} | {"unauthenticated", "stall"} == set(FAULTS)
-
-
 async def test_a_refused_bearer_is_renewed_once_and_the_message_resent_once(rig: Rig) -> None:
     outcome, arrivals = await rig.scripted(Answer("unauthenticated"))
     assert outcome.verdict is Verdict.SENT
@@ -105,6 +55,30 @@ async def test_a_second_401_stops_the_lane(rig: Rig) -> None:
     outcome, arrivals = await rig.scripted(Answer("unauthenticated", times=5))
     assert outcome.verdict is Verdict.LANE_STOP
     assert [row["status"] for row in arrivals] == [401, 401]
+
+
+async def test_a_replacement_that_is_refused_at_once_is_an_incident_for_the_next_message_too(rig: Rig) -> None:
+    """The issuer is not asked again and again for what does not help."""
+    rig.stand_in.scripts.put(Script(EVERYBODY, [Answer("unauthenticated", times=9)]))
+    first, second = push("phone-1"), push("phone-2")
+    assert [(await rig.send(one)).verdict for one in (first, second)] == [Verdict.LANE_STOP] * 2
+    assert [len(rig.arrivals(one)) for one in (first, second)] == [2, 1]
+    assert rig.stand_in.issuer.grants == 2
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_what_waited_for_a_token_too_long_is_not_written(rig: Rig, warm: bool) -> None:
+    """Consent was asked for when it was claimed; a token that comes when that is old comes too late for this claim."""
+    message = push("phone-1")
+    if warm:
+        await rig.send(push("warm"))
+        rig.stand_in.scripts.put(Script(message.registration, [Answer("unauthenticated", after_s=0.3)]))
+    message.fresh_until_s = time.monotonic() + (0.25 if warm else 0.0)
+    outcome = await rig.send(message)
+    assert (outcome.verdict, outcome.retry_after_s) == (Verdict.UNPROCESSED, None)
+    assert [row["status"] for row in rig.arrivals(message)] == [401] * warm
+    message.fresh_until_s = time.monotonic() + 0.25
+    assert (await rig.send(message)).verdict is Verdict.SENT, "claimed anew"
 
 
 async def test_revoked_bearers_cost_one_grant_for_all_senders(rig: Rig) -> None:
@@ -216,6 +190,7 @@ async def test_secrets_stay_out_of_every_log(rig: Rig, caplog: pytest.LogCapture
     rig.stand_in.scripts.put(
         Script(message.registration, [Answer(a) for a in ("ok", "bad_request", "unauthenticated", "ok", "reset")])
     )
+    caplog.set_level(logging.WARNING, "hpack")  # the stand-in's end of the wire, in this very process
     with caplog.at_level(logging.DEBUG), capture_logs() as ours:
         outcomes = [await rig.send(message) for _ in range(5)]
     bearers = list(rig.stand_in.issuer._ends_ms)

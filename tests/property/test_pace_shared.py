@@ -39,7 +39,7 @@ RESTED = [(Lane.BULK, 1, (0, 0.0), 0, 0), (Lane.BULK, 1, (0, 0.0), 5, 0), (Lane.
 
 @example(RESTED, 100.0, 0)  # a rest begins another bucket, and what goes is taken from that one
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(STEPS, st.sampled_from([3.0, 100.0, 8000.0]), st.sampled_from([0, 60_000]))
+@given(STEPS, st.sampled_from([0.5, 3.0, 100.0, 8000.0]), st.sampled_from([0, 60_000]))
 def test_both_say_the_same(valkey: Any, steps: Any, rate: float, ramp_ms: int) -> None:
     valkey.flushdb()
     pace, now_ms = Pace(rate, ramp_ms), T0

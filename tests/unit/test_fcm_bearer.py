@@ -85,6 +85,18 @@ async def test_many_refused_senders_cause_one_renewal() -> None:
     assert issuer.fetches == 2
 
 
+async def test_a_refused_token_is_nobodys_while_its_successor_is_fetched() -> None:
+    issuer = Issuer()
+    bearer = Bearer(issuer.fetch)
+    await bearer.other_than("", 0)
+    issuer.gate.clear()
+    refused = [asyncio.create_task(bearer.other_than(stale, 1)) for stale in ("t1", "t1", "")]
+    await asyncio.sleep(0)
+    assert bearer.ready(1) == "", "the lane waits instead of writing with it"
+    issuer.gate.set()
+    assert set(await asyncio.gather(*refused)) == {"t2"}
+
+
 async def test_a_failed_background_renewal_keeps_the_old_token_and_pauses() -> None:
     issuer = Issuer()
     bearer = Bearer(issuer.fetch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from engine.channels.fcm_answer import classify
 from engine.channels.push import Verdict
-from engine.standin.fcm import Done, Fcm
+from engine.standin.fcm import Done, Fcm, Request
 from engine.standin.issuer import EMAIL, GOOGLE_AUDIENCE, GRANT_TYPE, PROJECT, GrantRefused, Issuer, ServiceAccount
 from engine.standin.ledger import Ledger
 from engine.standin.limits import Limits
@@ -51,7 +52,7 @@ class Door:
         return self.raw(json.dumps({"message": message, **root}).encode())
 
     def raw(self, body: bytes) -> Done:
-        return self.fcm.send(PROJECT, f"Bearer {self.bearer}", body, NOW_MS)
+        return self.fcm.send(Request(PROJECT, f"Bearer {self.bearer}", body), NOW_MS)
 
     def refusal(self, message: Any, **root: Any) -> tuple[int, str]:
         reply = self.send(message, **root).reply
@@ -83,7 +84,24 @@ GOOD: dict[str, Any] = {"token": "phone-1", "notification": {"title": "t"}, "dat
         },
         {**GOOD, "android": {"ttl": "0s", "directBootOk": True}},
         {**GOOD, "android": {"ttl": "2419200s", "priority": "high"}},
-        {**GOOD, "androidV2": {"anything": [1]}},
+        {
+            **GOOD,
+            "androidV2": {
+                "ttl": "9s",
+                "remoteNotification": {"notification": {"id": 7, "tag": "t"}},
+                "backgroundSync": {},
+            },
+        },
+        {**GOOD, "android": {"notification": {"visibility": "SECRET", "eventTime": "2026-10-02T15:01:23.045123456Z"}}},
+        {
+            **GOOD,
+            "android": {
+                "notification": {
+                    "light_settings": {"color": {"red": 1, "alpha": 0.5}, "lightOnDuration": "3.5s"},
+                    "vibrateTimings": ["1s", "0.2s"],
+                }
+            },
+        },
         {**GOOD, "apns": {"headers": {"apns-collapse-id": "x"}, "payload": {"aps": {"badge": 1}}}},
         {**GOOD, "webpush": {"headers": {"TTL": "5"}, "notification": {"tag": "x", "actions": []}}},
         {**GOOD, "fcm_options": {"analytics_label": "a"}, "topic": None},
@@ -123,6 +141,38 @@ REFUSED = [
         "Invalid value at 'message.android.priority' "
         '(type.googleapis.com/google.firebase.fcm.v1.AndroidMessagePriority), "URGENT"',
     ),
+    (
+        {**GOOD, "androidV2": {"anything": [1]}},
+        "Invalid JSON payload received. Unknown name \"anything\" at 'message.androidV2': Cannot find field.",
+    ),
+    (
+        {**GOOD, "android": {"notification": {"visibility": "HIDDEN"}}},
+        "Invalid value at 'message.android.notification.visibility' "
+        '(type.googleapis.com/google.firebase.fcm.v1.AndroidNotification.Visibility), "HIDDEN"',
+    ),
+    (
+        {**GOOD, "android": {"notification": {"vibrateTimings": ["1s", "2"]}}},
+        "Invalid value at 'message.android.notification.vibrateTimings[1]' "
+        "(type.googleapis.com/google.protobuf.Duration), Illegal duration format; duration must end with 's'",
+    ),
+    (
+        {**GOOD, "android": {"notification": {"eventTime": "tomorrow"}}},
+        "Invalid value at 'message.android.notification.eventTime' (type.googleapis.com/google.protobuf.Timestamp), "
+        "Illegal timestamp format; timestamps must end with 'Z' or have a valid timezone offset.",
+    ),
+    (
+        {**GOOD, "android": {"notification": {"notificationCount": 2**31}}},
+        "Invalid value at 'message.android.notification.notificationCount' (TYPE_INT32), 2147483648",
+    ),
+    (
+        {**GOOD, "android": {"notification": {"sticky": 1}}},
+        "Invalid value at 'message.android.notification.sticky' (TYPE_BOOL), 1",
+    ),
+    (
+        {**GOOD, "android": {"notification": {"lightSettings": {"color": {"red": "1"}}}}},
+        "Invalid value at 'message.android.notification.lightSettings.color.red' (TYPE_FLOAT), \"1\"",
+    ),
+    ({**GOOD, "androidV2": {"ttl": "2419201s"}}, "Request contains an invalid argument."),
     (None, "Request contains an invalid argument."),
 ]
 
@@ -161,17 +211,17 @@ def test_validate_only_delivers_nothing(door: Door) -> None:
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic {}", "{}"])
 def test_a_bearer_is_needed(door: Door, authorization: str) -> None:
-    done = door.fcm.send(PROJECT, authorization.format(door.bearer), json.dumps({"message": GOOD}).encode(), NOW_MS)
+    body = json.dumps({"message": GOOD}).encode()
+    done = door.fcm.send(Request(PROJECT, authorization.format(door.bearer), body), NOW_MS)
     assert done.reply.status == 401
     assert json.loads(done.reply.body)["error"]["status"] == "UNAUTHENTICATED"
 
 
 def test_a_bearer_ends(door: Door) -> None:
-    body = json.dumps({"message": GOOD}).encode()
-    authorization = f"Bearer {door.bearer}"
-    assert door.fcm.send(PROJECT, authorization, body, NOW_MS + 99_999).reply.status == 200
-    assert door.fcm.send(PROJECT, authorization, body, NOW_MS + 100_000).reply.status == 401
-    assert door.fcm.send("elsewhere", authorization, body, NOW_MS).reply.status == 403
+    asked = Request(PROJECT, f"Bearer {door.bearer}", json.dumps({"message": GOOD}).encode())
+    assert door.fcm.send(asked, NOW_MS + 99_999).reply.status == 200
+    assert door.fcm.send(asked, NOW_MS + 100_000).reply.status == 401
+    assert door.fcm.send(replace(asked, project="elsewhere"), NOW_MS).reply.status == 403
 
 
 @pytest.mark.parametrize("audience", [TOKEN_URI, GOOGLE_AUDIENCE])

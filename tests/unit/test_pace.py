@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.sender.lanes import Lane
-from engine.sender.pace import BURST_S, IDLE_MS, QUARTER_MS, Ask, Pace, quarter_wait_ms
+from engine.sender.pace import BURST_S, IDLE_MS, LEAST_ROOM, QUARTER_MS, Ask, Pace, quarter_wait_ms
 
 T0 = 1_764_000_000_000
 RATE = 1000.0
@@ -36,6 +36,14 @@ def test_bulk_leaves_room_for_who_comes_before_it() -> None:
     transactional = pace.take(Ask(Lane.TRANSACTIONAL, 10_000), T0 + 1980).count
     assert triggered >= RATE * BURST_S * 0.19
     assert transactional >= RATE * BURST_S * 0.09
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+@pytest.mark.parametrize("rate", [0.2, 2.0, 5.0])
+def test_a_slow_pace_starves_no_lane(lane: Lane, rate: float) -> None:
+    """What a lane leaves to others must not be all that the bucket holds."""
+    pace = Pace(rate, 0)
+    assert rate * 100 * 0.9 - 1 <= drawn(pace, lane, 100) <= rate * 100 + LEAST_ROOM
 
 
 def test_bulk_rises_over_the_ramp() -> None:
