@@ -28,6 +28,10 @@ from benchmarks import (
     latency,
     memory,
     result,
+    send,
+    send_million,
+    send_paced,
+    send_storm,
     stop,
     takeover,
     upload_campaigns,
@@ -54,9 +58,15 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "geo_compile": geo_compile.bench,
     "upload_inventory": upload_inventory.bench,
     "upload_campaigns": upload_campaigns.bench,
+    "send": send.bench,
+    "send_million": send_million.bench,
+    "send_paced": send_paced.bench,
+    "send_storm": send_storm.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
+SEND = ("send", "send_million", "send_paced", "send_storm")
+"""Measured by `make bench-send` only: against peers, which must be installed first."""
 UPLOAD = tuple(name for name in BENCHES if name.startswith("upload_"))
 """Measured by `make bench-upload` only: they take minutes."""
 
@@ -97,9 +107,10 @@ def _measured(name: str, folder: Path, remark: str) -> bool:
 
 
 def _all_of(args: argparse.Namespace) -> list[str]:
-    if args.geometry or args.upload:
-        return [*(GEOMETRY if args.geometry else ()), *(UPLOAD if args.upload else ())]
-    return [name for name in BENCHES if name not in (*GEOMETRY, *UPLOAD)]
+    asked = ((GEOMETRY, args.geometry), (UPLOAD, args.upload), (SEND, args.send))
+    if any(wanted for _, wanted in asked):
+        return [name for names, wanted in asked if wanted for name in names]
+    return [name for name in BENCHES if name not in (*GEOMETRY, *UPLOAD, *SEND)]
 
 
 async def _bounded(bench: Callable[[Plan], Awaitable[list[Row]]], plan: Plan) -> list[Row]:
@@ -113,10 +124,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "bench",
         nargs="*",
         metavar="bench",
-        help=f"of {', '.join(BENCHES)}; all but the geometry's and the uploads' without",
+        help=f"of {', '.join(BENCHES)}; all but the geometry's, the uploads' and the sender's without",
     )
     parser.add_argument("--geometry", action="store_true", help="all of the geometry's")
     parser.add_argument("--upload", action="store_true", help="all of the uploads'")
+    parser.add_argument("--send", action="store_true", help="all of the sender's")
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

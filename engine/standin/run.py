@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.clock import Clock
 from engine.settings import Settings, variable
+from engine.standin.limits import PROJECT_A_MINUTE, Limits
 from engine.standin.server import StandIn, serving
 
 PORT = 8471
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         help="folder of the service account and the ledger (default: fcm-stand-in in the data folder)",
+    )
+    parser.add_argument(
+        "--quota-per-s",
+        type=int,
+        default=PROJECT_A_MINUTE // 60,
+        help="the project's quota; counted by the minute, as FCM does (default %(default)s)",
     )
     parser.add_argument("--token-life-s", type=int, default=3600, help="life of an access token (default %(default)s)")
 
@@ -45,7 +52,8 @@ async def _serve(settings: Settings, args: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = args.data or settings.data / "fcm-stand-in"
     clock = Clock(settings.clock_offset_ms)
-    async with serving(folder.resolve(), args.host, args.port, clock, args.token_life_s) as stand_in:
+    limits = Limits(args.quota_per_s * 60)
+    async with serving(folder.resolve(), args.host, args.port, clock, args.token_life_s, limits) as stand_in:
         sys.stdout.write(_greeting(stand_in))
         sys.stdout.flush()
         await stop.wait()
