@@ -59,13 +59,17 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "upload_inventory": upload_inventory.bench,
     "upload_campaigns": upload_campaigns.bench,
     "send": send.bench,
+    "send_far": send.bench,
     "send_million": send_million.bench,
+    "send_million_far": send_million.bench,
     "send_paced": send_paced.bench,
+    "send_paced_far": send_paced.bench,
     "send_storm": send_storm.bench,
+    "send_storm_far": send_storm.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
-SEND = ("send", "send_million", "send_paced", "send_storm")
+SEND = tuple(name for name in BENCHES if name.startswith("send"))
 """Measured by `make bench-send` only: against peers, which must be installed first."""
 UPLOAD = tuple(name for name in BENCHES if name.startswith("upload_"))
 """Measured by `make bench-upload` only: they take minutes."""

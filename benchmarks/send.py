@@ -1,4 +1,4 @@
-"""The sender against its peers and h2load on one native stub, near and a tenth of a second away, all by turns."""
+"""The sender against its peers and h2load on one native stub, all by turns."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from benchmarks.peers import stub
 from benchmarks.peers.push import message, running
 from benchmarks.peers.push.running import MODES, Spent
 from benchmarks.result import Row, compared, row
-from benchmarks.send_stage import Sending, cpu_s, outcomes, sending, until_empty
+from benchmarks.send_stage import Sending, cpu_s, end_of, outcomes, sending, until_empty
 
+ROUND_S = 120.0
 NATIVE = 1.5
 """h2load must reach so many times our rate, or the stub is what both are bound by."""
 
@@ -33,46 +34,41 @@ class Turns:
 
 
 async def bench(plan: Plan) -> list[Row]:
-    """Both distances."""
+    """At the plan's distance."""
     running.require()
     async with sending(plan, native=True) as stage:
-        most = max(plan.count("messages"), plan.count("far_messages"))
-        await send_world.people(stage.database, most, send_world.PUSH)
+        await send_world.people(stage.database, plan.count("messages"), send_world.PUSH)
         campaign = await send_world.campaign(stage.database)
         await stage.database.execute("ANALYZE")
-        body = stage.folder / "message.json"
-        body.write_bytes(_body())
-        near = await _rounds(stage, plan, campaign, body, far=False)
-        far = await _rounds(stage, plan, campaign, body, far=True)
-    return [*_rows(plan, near, ""), *_rows(plan, far, "_far")]
+        turns, mode = await _rounds(stage, plan, campaign)
+    return _rows(plan, turns, mode)
 
 
-async def _rounds(stage: Sending, plan: Plan, campaign: int, body: Path, *, far: bool) -> tuple[Turns, str]:
-    url = stage.far if far else stage.near
-    count = plan.count("far_messages" if far else "messages")
-    few = plan.count("far_few" if far else "few")
+async def _rounds(stage: Sending, plan: Plan, campaign: int) -> tuple[Turns, str]:
+    url, ca, count, few = stage.url, stage.ca, plan.count("messages"), plan.count("few")
+    assert ca is not None
     pipes = plan.count("connections"), plan.count("streams")
-    assert stage.ca is not None
-    ca, turns = stage.ca, Turns()
-    mode = await _best_mode(url, ca, few)
-    async with stage.sender(url, f"sender-{'far' if far else 'near'}") as process:
-        peers: list[tuple[list[Spent], Callable[[], Awaitable[Spent]]]] = [
-            (turns.firebase, lambda: running.firebase(url, ca, few)),
-            (turns.pyfcm, lambda: running.pyfcm(url, ca, few, mode)),
-            (turns.node, lambda: running.node(url, ca, count, *pipes)),
-            (turns.h2load, lambda: running.h2load(url, body, count, *pipes)),
-        ]
+    body = stage.folder / "message.json"
+    body.write_bytes(_body())
+    turns, mode = Turns(), await _best_mode(url, ca, few)
+    peers: list[tuple[list[Spent], Callable[[], Awaitable[Spent]]]] = [
+        (turns.firebase, lambda: running.firebase(url, ca, few)),
+        (turns.pyfcm, lambda: running.pyfcm(url, ca, few, mode)),
+        (turns.node, lambda: running.node(url, ca, count, *pipes)),
+        (turns.h2load, lambda: running.h2load(url, body, count, *pipes)),
+    ]
+    async with stage.sender() as process:
         for nth in range(plan.count("rounds") + 1):
-            await send_world.queue(stage.database, campaign, count, nth + (100 if far else 0))
+            await send_world.queue(stage.database, campaign, count, nth)
             spent_s, began_s = cpu_s(process), time.monotonic()
             await stage.go()
-            ended_s = await until_empty(stage.database, 300)
+            ended_s = await until_empty(stage.database, ROUND_S)
             if nth:  # the first warms the sender up: connections, statements, the growth of its concurrency
                 turns.ours.append(Spent(count, cpu_s(process) - spent_s, ended_s - began_s))
                 for found, turn in peers:
                     found.append(await turn())
     states = await outcomes(stage.database)
-    assert states.keys() == {"sent"}, states
+    assert states == {"sent": count * (plan.count("rounds") + 1)}, states
     return turns, mode
 
 
@@ -82,12 +78,11 @@ async def _best_mode(url: str, ca: Path, few: int) -> str:
     return max(found, key=lambda mode: found[mode].a_cpu_second)
 
 
-def _rows(plan: Plan, measured: tuple[Turns, str], end: str) -> list[Row]:
-    turns, mode = measured
+def _rows(plan: Plan, turns: Turns, mode: str) -> list[Row]:
+    end, where = end_of(plan)
     each_us = [one.cpu_s / one.sent * 1e6 for one in turns.ours]
     rates = [one.a_second for one in turns.ours]
     ours = [one.a_cpu_second for one in turns.ours]
-    where = "100 ms added to each round trip by a proxy" if end else "on loopback"
     note = f"{where}; {turns.ours[0].sent} messages a round, {min(rates):.0f} to {max(rates):.0f} a second"
     rows = [row(plan.bar(f"cpu_message{end}"), each_us, note)]
     for name, theirs, what in (
@@ -99,10 +94,11 @@ def _rows(plan: Plan, measured: tuple[Turns, str], end: str) -> list[Row]:
         told = f"{where}; ours from lease to recorded outcome, theirs their calls only: {what}, {rates_of}"
         figures = [one.a_cpu_second for one in theirs]
         rows.append(compared(plan.bar(f"cpu_{name}{end}"), ours, figures, theirs[0].version, told))
-    return [*rows, _against_h2load(plan, turns, end, where)]
+    return [*rows, _against_h2load(plan, turns)]
 
 
-def _against_h2load(plan: Plan, turns: Turns, end: str, where: str) -> Row:
+def _against_h2load(plan: Plan, turns: Turns) -> Row:
+    end, where = end_of(plan)
     rates, theirs = [one.a_second for one in turns.ours], [one.a_second for one in turns.h2load]
     each_us = [one.cpu_s / one.sent * 1e6 for one in turns.h2load]
     note = f"{where}; nginx {stub.version()} as stub, h2load's own CPU {min(each_us):.1f} µs a message at the least"

@@ -30,19 +30,21 @@ from engine.postgres.pool import connect
 from engine.settings import Settings
 
 READY_S = 30.0
+LOG_BYTES = 3000
+"""Of the sender's log, told when a bench fails."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Sending:
-    """What a bench of the sender works with. *near* and *far* are the other end's addresses."""
+    """What a bench of the sender works with. *near* is the other end, *url* its address through the delay, if any."""
 
     settings: Settings
     database: Any
     client: Redis
     folder: Path
     near: str
-    far: str
+    url: str
     ca: Path | None
     second: Any = None
 
@@ -64,18 +66,20 @@ class Sending:
         await self.client.publish(OUTBOX_CHANNEL, CAMPAIGN_STARTED)
 
     @asynccontextmanager
-    async def sender(self, url: str, name: str = "sender") -> AsyncIterator[subprocess.Popen[bytes]]:
+    async def sender(self, name: str = "sender") -> AsyncIterator[subprocess.Popen[bytes]]:
         """One sender process, listening; gone afterwards."""
         log = self.folder / f"{name}.log"
-        settings = replace(self.settings, fcm_base_url=url)
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "engine", "sender"],
-                env={**environ(), **settings.environ()}, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
+                env={**environ(), **self.settings.environ()}, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
         try:
             await self._listening(process, log)
             yield process
+        except BaseException:
+            print(f"the end of {name}'s log:\n{log.read_text()[-LOG_BYTES:]}", file=sys.stderr, flush=True)
+            raise
         finally:
             process.terminate()
             await asyncio.to_thread(process.wait, 40)
@@ -94,7 +98,7 @@ class Sending:
 
 @asynccontextmanager
 async def sending(plan: Plan, *, native: bool) -> AsyncIterator[Sending]:
-    """Servers without people, and the other end: the *native* stub, or the stand-in; once near, once further away."""
+    """Servers without people, and the other end: the *native* stub, or the stand-in; further away by `added_ms`."""
     folder = await asyncio.to_thread(fresh_folder)
     try:
         async with contextlib.AsyncExitStack() as opened:
@@ -103,14 +107,15 @@ async def sending(plan: Plan, *, native: bool) -> AsyncIterator[Sending]:
             if native:
                 native_stub = await opened.enter_async_context(stub.serving(folder / "stub"))
                 near, ca = native_stub.url, native_stub.ca
-            port = await opened.enter_async_context(
-                distance.away(int(near.rpartition(":")[2]), plan.number("added_ms"))
-            )
-            far = f"{near.partition('://')[0]}://127.0.0.1:{port}"
+            url = near
+            if added_ms := plan.number("added_ms"):
+                port = await opened.enter_async_context(distance.away(int(near.rpartition(":")[2]), added_ms))
+                url = f"{near.partition('://')[0]}://127.0.0.1:{port}"
             servers = await opened.enter_async_context(EmbeddedServers(Settings(data=folder / "data")))
             settings = replace(
                 servers.settings,
                 fcm_service_account=account["fcm_service_account"],
+                fcm_base_url=url,
                 fcm_ca=str(ca or ""),
                 **plan.settings,
             )
@@ -119,9 +124,15 @@ async def sending(plan: Plan, *, native: bool) -> AsyncIterator[Sending]:
             opened.push_async_callback(database.close)
             client = valkey(settings.redis_url)
             opened.push_async_callback(client.aclose)
-            yield Sending(settings, database, client, folder, near, far, ca)
+            yield Sending(settings, database, client, folder, near, url, ca)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, True)
+
+
+def end_of(plan: Plan) -> tuple[str, str]:
+    """(what the names of the bars end in, the distance in words)."""
+    added_ms = plan.number("added_ms")
+    return ("_far", f"{added_ms:g} ms added to each round trip by a proxy") if added_ms else ("", "on loopback")
 
 
 def cpu_s(process: subprocess.Popen[bytes]) -> float:

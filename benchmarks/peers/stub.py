@@ -28,7 +28,8 @@ NAME = '{"name":"projects/p/messages/0:1700000000000000%31bd1c9631bd1c96"}'
 _CONF = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 1000000000; client_body_buffer_size 16k; client_max_body_size 64k;
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+  client_body_buffer_size 16k; client_max_body_size 64k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
