@@ -32,6 +32,7 @@ from benchmarks import (
     send_million,
     send_paced,
     send_storm,
+    send_transports,
     stop,
     takeover,
     upload_campaigns,
@@ -66,6 +67,7 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "send_paced_far": send_paced.bench,
     "send_storm": send_storm.bench,
     "send_storm_far": send_storm.bench,
+    "send_transports": send_transports.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""

@@ -27,7 +27,7 @@ HOLD_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one turn saw. `full`: slots were wanted that were not there. `late_ms`: how much later than meant it came."""
+    """What one turn saw. `full`: slots were wanted that were not there. `late_ms`: so much later than meant it came."""
 
     answers: int
     faults: int

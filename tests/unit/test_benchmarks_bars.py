@@ -57,6 +57,8 @@ CLAIMED = {
     "campaigns_live": (30, "s", "at_most"),
     "edit_live": (1, "s", "at_most"),
     "campaigns_pings_p99": (100, "ms", "at_most"),
+    "transport_pyreqwest": (1, "times pyreqwest", "at_least"),
+    "transport_pycurl": (1, "times pycurl", "at_least"),
     **{
         name + distance: claim
         for distance in ("", "_far")

@@ -1,6 +1,7 @@
 """`python -m benchmarks.peers.push.install`: what the sender is measured against.
 
-firebase-admin and pyfcm in an environment of their own, fcm-v1-http2 from npm, nginx and h2load from Debian (as root).
+firebase-admin, pyfcm and pycurl in an environment of their own, fcm-v1-http2 from npm, nginx and h2load from Debian (as
+root).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 
 from benchmarks.peers.push.running import HOME, PYTHON
 
-WHEELS = ("firebase-admin==7.7.0", "pyfcm==2.1.1")
+WHEELS = ("firebase-admin==7.7.0", "pyfcm==2.1.1", "pycurl==7.49.0", "uvloop==0.23.0")
 PACKAGE = "fcm-v1-http2@1.0.12"
 DEBIAN = {"nginx": "nginx-light", "h2load": "nghttp2-client", "node": "nodejs", "npm": "npm"}
 

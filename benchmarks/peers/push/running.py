@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,14 @@ async def h2load(url: str, body: Path, count: int, connections: int, streams: in
     wall_s = float(took[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1.0}[took[2]]
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     return Spent(count, cpu_s, wall_s, (await _said(["h2load", "--version"], dict(os.environ))).split("/")[-1].strip())
+
+
+async def wire(library: str, url: str, ca: Path, count: int, flying: int) -> Spent:
+    """An HTTP/2 client library; what the engine has installed runs as the engine runs it."""
+    python = str(PYTHON) if library == "pycurl" else sys.executable
+    whole = f"{url}/v1/projects/p/messages:send"
+    argv = [python, str(HERE / "wires.py"), library, whole, str(ca), str(count), str(flying)]
+    return await _ran(argv, ca)
 
 
 async def _ran(argv: Sequence[str], ca: Path) -> Spent:
