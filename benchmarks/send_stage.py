@@ -28,6 +28,7 @@ from engine.log.valkey import connect as valkey
 from engine.postgres.migrate import migrate
 from engine.postgres.pool import connect
 from engine.settings import Settings
+from engine.standin.ledger import FILE as LEDGER
 
 READY_S = 30.0
 LOG_BYTES = 3000
@@ -46,6 +47,8 @@ class Sending:
     near: str
     url: str
     ca: Path | None
+    arrivals: Path
+    """What reached the other end, a line each: the stub's, where it has a quota, or the stand-in's ledger."""
     second: Any = None
 
     async def go(self) -> None:
@@ -103,10 +106,11 @@ async def sending(plan: Plan, *, native: bool) -> AsyncIterator[Sending]:
     try:
         async with contextlib.AsyncExitStack() as opened:
             account = await stand_in(opened, folder, plan.settings)
-            near, ca = account["fcm_base_url"], None
+            near, ca, arrivals = account["fcm_base_url"], None, folder / "stand-in" / LEDGER
             if native:
-                native_stub = await opened.enter_async_context(stub.serving(folder / "stub"))
-                near, ca = native_stub.url, native_stub.ca
+                quota_per_s = plan.settings["fcm_quota_per_s"] if "quota" in plan.workload else None
+                native_stub = await opened.enter_async_context(stub.serving(folder / "stub", quota_per_s))
+                near, ca, arrivals = native_stub.url, native_stub.ca, native_stub.log
             url = near
             if added_ms := plan.number("added_ms"):
                 port = await opened.enter_async_context(distance.away(int(near.rpartition(":")[2]), added_ms))
@@ -124,7 +128,7 @@ async def sending(plan: Plan, *, native: bool) -> AsyncIterator[Sending]:
             opened.push_async_callback(database.close)
             client = valkey(settings.redis_url)
             opened.push_async_callback(client.aclose)
-            yield Sending(settings, database, client, folder, near, url, ca)
+            yield Sending(settings, database, client, folder, near, url, ca, arrivals)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, True)
 

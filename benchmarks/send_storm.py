@@ -12,7 +12,6 @@ from benchmarks.bars import Plan
 from benchmarks.result import Row, row
 from benchmarks.send_stage import Sending, end_of, sending
 from engine.log.keys import OUTBOX_CHANNEL
-from engine.standin.ledger import FILE as LEDGER
 from engine.standin.ledger import Arrival
 
 DUE = "UPDATE chunk SET due_at = now() WHERE id = $1"
@@ -29,7 +28,7 @@ async def bench(plan: Plan) -> list[Row]:
         await stage.database.execute("VACUUM ANALYZE")
         found = await _storm(stage, plan)
     first, failed = len({one.tag for one in found}), Counter(one.status for one in found)[503]
-    assert total >= first > total * 0.9, (first, total)
+    assert total >= first > total * 2 / 3, (first, total)
     assert failed > 0.9 * plan.number("share") * len(found), failed
     note = (
         f"{where}; {len(found)} arrivals of {first} messages in {plan.number('storm_s'):.0f} s, {failed} of them "
@@ -52,7 +51,7 @@ async def _storm(stage: Sending, plan: Plan) -> list[Arrival]:
             await asyncio.sleep(max(0.0, began_s + sent / plan.number("messages_per_s") - time.time()))
         until_s = began_s + plan.number("storm_s")
         await asyncio.sleep(max(0.0, until_s - time.time()))
-    arrivals = evidence.ledger(stage.folder / "stand-in" / LEDGER)
+    arrivals = evidence.ledger(stage.arrivals)
     return [one for one in arrivals if one.at_ms <= until_s * 1000]
 
 
