@@ -81,7 +81,8 @@ class Sending:
             await self._listening(process, log)
             yield process
         except BaseException:
-            print(f"the end of {name}'s log:\n{log.read_text()[-LOG_BYTES:]}", file=sys.stderr, flush=True)
+            state = "runs" if process.poll() is None else f"ended with {process.returncode}"
+            print(f"{name} {state}, the end of its log:\n{log.read_text()[-LOG_BYTES:]}", file=sys.stderr, flush=True)
             raise
         finally:
             process.terminate()
