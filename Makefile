@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ONLY ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-upload bench-match bench-load bench-report lock clean
+.PHONY: help install run test check format lint types contracts prove bench peers bench-geo bench-upload bench-match bench-load peers-send bench-send bench-report lock clean
 
 help: ## print every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -65,6 +65,12 @@ bench-match: $(STAMP) ## measure the bars of matching, after `make peers`: half 
 bench-load: $(STAMP) ## ten minutes of locust on the whole stack
 	$(BIN)/python -m benchmarks.run --load; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
 
+peers-send: $(STAMP) ## install what the sender is measured against, into .peers; nginx and h2load from Debian (as root)
+	$(BIN)/python -m benchmarks.peers.push.install
+
+bench-send: $(STAMP) ## measure the bars of the sender, after `make peers-send`
+	$(BIN)/python -m benchmarks.run --send; status=$$?; $(BIN)/python -m benchmarks.readme; exit $$status
+
 bench-report: $(STAMP) ## the results as one table; fails when a bar is missed
 	$(BIN)/python -m benchmarks.report
 
@@ -74,4 +80,4 @@ lock: ## renew requirements.lock from pyproject.toml
 		--no-header --output-file requirements.lock pyproject.toml build-requirements.in
 
 clean: ## remove the environment and the demo's data
-	rm -rf $(VENV) .candlemaker build *.egg-info
+	rm -rf $(VENV) .candlemaker .peers build *.egg-info

@@ -11,7 +11,8 @@ FILE = Path(__file__).parent / "bars.toml"
 
 
 class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One figure that is claimed; with a *peer*, how many times the peer's figure ours is, both in *unit*."""
+    """One figure that is claimed; with a *peer*, how many times the peer's figure ours is, both in *unit*. An *aim* is
+    what would be better still."""
 
     name: str
     unit: str
@@ -19,6 +20,7 @@ class Bar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     direction: Literal["at_least", "at_most"]
     claim: str
     peer: str | None = None
+    aim: float | None = None
 
     @property
     def measure(self) -> str:

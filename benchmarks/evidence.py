@@ -74,6 +74,12 @@ async def decisions(database: Any, since_ms: float, campaign: int | None = None)
     return {row["id"]: (row["event_ms"], row["decided_ms"]) for row in rows}
 
 
+def ledger(path: Path) -> list[Arrival]:
+    """Every request that reached the stand-in."""
+    with path.open("rb") as lines:
+        return [_arrival(line) for line in lines if line.endswith(b"\n")]
+
+
 def arrivals(ledger: Path) -> dict[str, int]:
     """Decision id as text → when it first arrived at the stand-in and was accepted, epoch milliseconds."""
     found: dict[str, int] = {}

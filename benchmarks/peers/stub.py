@@ -28,25 +28,43 @@ NAME = '{"name":"projects/p/messages/0:1700000000000000%31bd1c9631bd1c96"}'
 _CONF = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; keepalive_requests 1000000000; client_body_buffer_size 16k; client_max_body_size 64k;
+  access_log off; log_format arrival '$msec $status'; keepalive_requests 1000000000; keepalive_timeout 1h;
+  client_body_buffer_size 16k; client_max_body_size 64k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port} ssl http2; http2_max_concurrent_streams {streams};
     ssl_certificate {folder}/stub.pem; ssl_certificate_key {folder}/stub.key;
-    location / {{ default_type application/json; return 200 '{name}'; }}
+    default_type application/json;
+    {answers}
   }}
+  {zone}
 }}
 """
+_OK = "location / {{ return 200 '{name}'; }}"
+_QUOTA = """location / {{
+      # `return` would answer before the quota is looked at; no file is there, and that is answered 200.
+      limit_req zone=quota burst={burst} nodelay; limit_req_status 429; limit_req_log_level info; root {folder};
+      access_log {log} arrival buffer=64k flush=1s;
+      error_page 404 =200 @ok; error_page 429 @refused;
+    }}
+    location @ok {{ access_log {log} arrival buffer=64k flush=1s; return 200 '{name}'; }}
+    location @refused {{ access_log {log} arrival buffer=64k flush=1s; return 429 '{refusal}'; }}"""
+_ZONE = "limit_req_zone $server_port zone=quota:1m rate={rate}r/s;"
+_REFUSAL = """{"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED", "details": [
+{"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "QUOTA_EXCEEDED"}]}}"""
+ARRIVALS = "arrivals.log"
 
 
 @dataclass(frozen=True)
 class Stub:
-    """A running stub. *ca* is the file of its authority's certificate, *pid* its master process."""
+    """A running stub. *ca* is the file of its authority's certificate, *pid* its master process, *log* has a line for
+    each request where there is a quota: `epoch-seconds status`."""
 
     port: int
     ca: Path
     pid: int
+    log: Path
 
     @property
     def url(self) -> str:
@@ -69,20 +87,30 @@ def version() -> str:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Stub]:
-    """Serve from an empty *folder* until the context ends."""
+async def serving(folder: Path, quota_per_s: int | None = None) -> AsyncIterator[Stub]:
+    """Serve from an empty *folder* until the context ends; what is a second's worth above a quota is answered 429."""
     folder.mkdir(parents=True, exist_ok=True)
     certify(folder)
     port = free_port()
-    (folder / "nginx.conf").write_text(_CONF.format(folder=folder, port=port, streams=STREAMS, name=NAME))
+    (folder / "nginx.conf").write_text(_configured(folder, port, quota_per_s))
     argv = [nginx(), "-c", str(folder / "nginx.conf"), "-p", str(folder)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         await reachable(port)
-        yield Stub(port, folder / "ca.pem", process.pid)
+        yield Stub(port, folder / "ca.pem", process.pid, folder / ARRIVALS)
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _configured(folder: Path, port: int, quota_per_s: int | None) -> str:
+    answers, zone = _OK.format(name=NAME), ""
+    if quota_per_s is not None:
+        answers = _QUOTA.format(
+            burst=quota_per_s, folder=folder, log=folder / ARRIVALS, name=NAME, refusal=_REFUSAL.replace("\n", "")
+        )
+        zone = _ZONE.format(rate=quota_per_s)
+    return _CONF.format(folder=folder, port=port, streams=STREAMS, answers=answers, zone=zone)
 
 
 async def reachable(port: int, timeout_s: float = 10.0) -> None:

@@ -1,8 +1,8 @@
 """The only file that knows wreq: one POST, at most one arrival, and an honest word on what is not known.
 
-Chosen by `benchmarks/transports.py`: half the processor time of pyreqwest for the same messages. The client repeats a
-request by itself only on HTTP/2 REFUSED_STREAM and on streams above a GOAWAY's last id, which the peer provably never
-processed; nothing else is ever repeated here. Redirects are answers, not instructions.
+Chosen by `benchmarks/send_transports.py`. The client repeats a request by itself only on HTTP/2 REFUSED_STREAM and on
+streams above a GOAWAY's last id, which the peer provably never processed; nothing else is ever repeated here. Redirects
+are answers, not instructions.
 """
 
 from __future__ import annotations

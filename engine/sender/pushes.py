@@ -82,10 +82,11 @@ class Pushes:
 
     async def _turns(self) -> None:
         while True:
+            meant_s = time.monotonic() + TURN_S
             await asyncio.sleep(TURN_S)
             self._slots.check()
             now_s = time.monotonic()
-            self._adapt(now_s)
+            self._adapt(now_s, now_s - meant_s)
             stopped = [lane for lane in LANES if self._flight.brakes.share(lane, now_s) == 0.0]
             if any(len(self._flight.stocks[lane]) for lane in stopped):
                 await self._recorder.flush()
@@ -94,7 +95,7 @@ class Pushes:
             if old:
                 await self._outbox.renew(old)
 
-    def _adapt(self, now_s: float) -> None:
+    def _adapt(self, now_s: float, late_s: float) -> None:
         tally, self._flight.tally = self._flight.tally, Tally()
         seconds, self._turned_s = now_s - self._turned_s, now_s
         for lane in LANES:
@@ -106,7 +107,7 @@ class Pushes:
         for took_s in took[:: max(1, len(took) // OBSERVED)]:
             _TOOK.observe(took_s)
         p95_ms = took[len(took) * 95 // 100] * 1000 if took else 0.0
-        seen_all = Seen(tally.answers, tally.faults, tally.throttled, p95_ms, self._slots.full, seconds)
+        seen_all = Seen(tally.answers, tally.faults, tally.throttled, p95_ms, self._slots.full, seconds, late_s * 1000)
         self._slots.full = False
         became = turn(self._concurrency, seen_all, now_s)
         if became.limit != self._concurrency.limit:

@@ -6,6 +6,7 @@ decision's id is a function of campaign and customer, so nobody is met twice.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import structlog
 from engine.log.keys import PARTITIONS
 from engine.matcher.decision import derived
 from engine.postgres import queries
+from engine.sender.claim import MARKETING_INAPP
 from offers import coupon
 from offers.campaign import DAY_MS, Bought, Campaign
 from offers.catalogue import ProductRow, fold
@@ -30,6 +32,8 @@ STEP = 1000
 """Coupons issued in one transaction, which is one chunk."""
 AHEAD = 12
 """Chunks that may wait for the sending."""
+AT_A_TIME = 50
+"""Identities made before whatever else is due gets its turn: about a millisecond."""
 
 
 class Recipient(NamedTuple):
@@ -38,6 +42,16 @@ class Recipient(NamedTuple):
     number: int
     p: int
     consents: int
+
+
+class _Identity(NamedTuple):
+    """All that follows from a campaign and a customer. *inapp* is not read of whom nothing is shown in the app."""
+
+    decision: UUID
+    coupon: UUID
+    code_hash: bytes
+    push: UUID
+    inapp: UUID
 
 
 class Part(NamedTuple):
@@ -169,8 +183,7 @@ class Walks:
         self, connection: Any, row: Any, spec: Campaign, found: Sequence[Recipient], terms: tuple[int, int]
     ) -> dict[int, int]:
         campaign, (store, valid_ms) = row["campaign"], terms
-        decisions = [derived("walk", campaign, one.number) for one in found]
-        coupons = [derived(one, "coupon") for one in decisions]
+        given = await self._identities(campaign, found)
         rows = queries.walks.issue(
             connection,
             campaign=campaign,
@@ -182,19 +195,29 @@ class Walks:
             numbers=[one.number for one in found],
             partitions=[one.p for one in found],
             consents=[one.consents for one in found],
-            decisions=decisions,
-            coupons=coupons,
-            code_hashes=self._hashes(coupons),
-            pushes=[derived(one, "fcm") for one in decisions],
-            inapps=[
-                derived(one, "inapp") if recipient.consents & 8 else one
-                for one, recipient in zip(decisions, found, strict=True)
-            ],
+            decisions=[one.decision for one in given],
+            coupons=[one.coupon for one in given],
+            code_hashes=[one.code_hash for one in given],
+            pushes=[one.push for one in given],
+            inapps=[one.inapp for one in given],
         )
         return {one["p"]: one["n"] async for one in rows}
 
-    def _hashes(self, coupons: Iterable[UUID]) -> list[bytes]:
-        return [coupon.code_hash(coupon.code(self._key, one)) for one in coupons]
+    async def _identities(self, campaign: int, found: Sequence[Recipient]) -> list[_Identity]:
+        """Of each recipient; a few at a time, for the sender's messages wait meanwhile."""
+        made: list[_Identity] = []
+        for first in range(0, len(found), AT_A_TIME):
+            made += [self._identity(campaign, one) for one in found[first : first + AT_A_TIME]]
+            await asyncio.sleep(0)
+        return made
+
+    def _identity(self, campaign: int, recipient: Recipient) -> _Identity:
+        decision = derived("walk", campaign, recipient.number)
+        coupon_id = derived(decision, "coupon")
+        code_hash = coupon.code_hash(coupon.code(self._key, coupon_id))
+        shown = recipient.consents & MARKETING_INAPP
+        inapp = derived(decision, "inapp") if shown else decision
+        return _Identity(decision, coupon_id, code_hash, derived(decision, "fcm"), inapp)
 
 
 async def _store(connection: Any, campaign: int, plan: Sequence[Part]) -> None:

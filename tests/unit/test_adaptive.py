@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sender.adaptive import GROWTH, HOLD_S, LEAST, MOST, Concurrency, Seen, turn
+from engine.sender.adaptive import GROWTH, HOLD_S, LATE_MS, LEAST, MOST, Concurrency, Seen, turn
 
 GOOD = Seen(answers=1000, faults=0, throttled=0, p95_ms=120.0, full=True, seconds=0.5)
 
@@ -23,7 +23,8 @@ def test_it_begins_with_two_connections_of_ninety_streams() -> None:
 def test_it_grows_while_it_is_quick_sound_and_wanted() -> None:
     grown = turn(Concurrency(), GOOD, 1.0)
     assert (grown.limit, grown.connections) == (round(180 * GROWTH), 3)
-    for spoiled in (seen(p95_ms=500.0), seen(faults=10), seen(full=False), seen(answers=0)):
+    spoiled_turns = (seen(p95_ms=500.0), seen(faults=10), seen(full=False), seen(answers=0), seen(late_ms=LATE_MS + 1))
+    for spoiled in spoiled_turns:
         assert turn(Concurrency(), spoiled, 1.0).limit == 180
     assert turn(Concurrency(), seen(p95_ms=499.9, faults=9), 1.0).limit > 180
 
@@ -46,6 +47,14 @@ def test_growth_that_brings_nothing_is_taken_back() -> None:
     )
 
 
+def test_growth_that_makes_the_sender_late_is_taken_back() -> None:
+    grown = turn(Concurrency(), GOOD, 1.0)
+    late = seen(answers=2000, late_ms=LATE_MS + 1)
+    assert turn(grown, late, 1.5).limit == 180
+    assert turn(turn(grown, late, 1.5), GOOD, 2.0).limit == 180, "it is not tried again at once"
+    assert turn(grown, seen(answers=2000, late_ms=LATE_MS), 1.5).limit > grown.limit
+
+
 @given(
     st.lists(
         st.builds(
@@ -56,6 +65,7 @@ def test_growth_that_brings_nothing_is_taken_back() -> None:
             p95_ms=st.floats(0, 5000),
             full=st.booleans(),
             seconds=st.just(0.5),
+            late_ms=st.floats(0, 5000),
         ),
         max_size=60,
     )

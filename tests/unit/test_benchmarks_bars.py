@@ -59,6 +59,8 @@ CLAIMED = {
     "circle_live": (1, "s", "at_most"),
     "drawn_live": (1, "s", "at_most"),
     "campaigns_pings_p99": (100, "ms", "at_most"),
+    "decide_postgres": (50, "times PostgreSQL", "at_least"),
+    "decide_numpy": (50, "times numpy", "at_least"),
     "tile38_10k_walking": (3, "times Tile38 (appendonly no)", "at_least"),
     "tile38_10k_walking_aof": (3, "times Tile38 (appendonly yes)", "at_least"),
     "tile38_10k_walking_msgpack": (3, "times Tile38 (appendonly no)", "at_least"),
@@ -83,6 +85,24 @@ CLAIMED = {
     "load_errors": (0, "errors", "at_most"),
     "load_p99": (100, "ms", "at_most"),
     "load_memory": (2, "%", "at_most"),
+    "transport_pyreqwest": (1, "times pyreqwest", "at_least"),
+    "transport_pycurl": (1, "times pycurl", "at_least"),
+    **{
+        name + distance: claim
+        for distance in ("", "_far")
+        for name, claim in {
+            "cpu_message": (120, "µs", "at_most"),
+            "cpu_firebase_admin": (12, "times firebase-admin async", "at_least"),
+            "cpu_pyfcm": (7, "times pyfcm, best mode", "at_least"),
+            "cpu_fcm_v1_http2": (0.8, "times fcm-v1-http2", "at_least"),
+            "rate_h2load": (0.3, "times h2load", "at_least"),
+            "million": (250, "s", "at_most"),
+            "million_transactional": (100, "ms", "at_most"),
+            "paced_used": (95, "%", "at_least"),
+            "paced_429": (0.1, "%", "at_most"),
+            "storm_amplification": (1.1, "times", "at_most"),
+        }.items()
+    },
 }
 MACHINE = Machine("a processor", 2, 4.0, "3.11.0", {"numpy": "2"})
 NOON = datetime.datetime(2026, 7, 1, 12, tzinfo=datetime.UTC)
@@ -126,8 +146,17 @@ def test_the_load_of_each_claim_is_the_claimed_one() -> None:
     assert (plans["match_step"].count("campaigns"), plans["match_step"].count("customers")) == (100_000, 1_000_000)
     assert plans["match_step"].number("trigger_share") == 0.01
     assert (plans["match_load"].count("load_s"), plans["match_load"].number("share")) == (600, 0.6)
-    # One upload of millions of rows takes a minute, and is told as one run.
-    repeated = [plan for name, plan in plans.items() if not name.startswith(("upload_", "match_load"))]
+    assert plans["send_million"].count("recipients") == plans["send_million_far"].count("recipients") == 1_000_000
+    assert (
+        plans["send_paced"].settings["fcm_quota_per_s"] == plans["send_paced_far"].settings["fcm_quota_per_s"] == 2000
+    )
+    for name in ("send_storm", "send_storm_far"):
+        assert (plans[name].number("share"), plans[name].number("storm_s")) == (0.3, 60)
+    for name, plan in plans.items():
+        assert plan.workload.get("added_ms", 0) == (100 if name.endswith("_far") else 0)
+    # One upload of millions of rows takes a minute, and is told as one run; so are a million pushes, a storm, a load.
+    once = ("upload_", "match_load", "send_million", "send_storm")
+    repeated = [plan for name, plan in plans.items() if not name.startswith(once)]
     rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in repeated]
     assert min(rounds) >= 5
 
