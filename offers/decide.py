@@ -61,7 +61,7 @@ __all__ = [
 BEST: Final = 8
 """So many of the other candidates stand in a decision's evidence; the rest are counted."""
 MOST_CANDIDATES: Final = 50_000
-MOST_EVENTS: Final = 500
+MOST_EVENTS: Final = 200
 """Events are taken together up to so many, which takes some hundredths of a second."""
 _ROOM: Final = 256
 _TERMS: Final = ("affinity_product", "affinity_brand", "affinity_category", "affinity_retailer")

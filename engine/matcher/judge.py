@@ -20,6 +20,8 @@ from offers.kernels.records import rank
 from offers.reasons import Reason
 
 _DRY = rank(Reason.BUDGET_EXHAUSTED)
+DECISION = 200
+"""To write a decision down takes as long as to judge so many campaigns."""
 LOW_WATER = 128
 """A block below this fraction of the budget asks for more (a lease brings a 64th)."""
 
@@ -66,17 +68,18 @@ class Means:
     """As in `offers.decide.Batch`."""
 
 
-def judge(state: State, result: StepResult, events: Events, means: Means, *, event_age_ms: int) -> Iterator[None]:
-    """Decide all triggers of each event together; write the outcome into *state* and *result*. With a pause after each
-    part, some hundredths of a second long: thousands of people may be where many campaigns begin at once."""
+def judge(state: State, result: StepResult, events: Events, means: Means, *, event_age_ms: int) -> Iterator[int]:
+    """Decide all triggers of each event together, part by part; write the outcome into *state* and *result*. After each
+    part how much work it was, in campaigns judged."""
     batch = Batch(_events(state, events, means, event_age_ms), means.triggers, means.searches, means.begun_ms)
     first = 0
     for verdicts in decide_all(state.snapshot, batch, state.books, state.stopped, result.silences):
         dry = verdicts.candidates["campaign"][verdicts.candidates["reason"] == _DRY]
         result.starved.update(state.snapshot.ids[dry].tolist())
+        made = len(result.decisions)
         _issue(state, result, events, means, verdicts, first)
         first += len(verdicts.verdicts)
-        yield
+        yield len(verdicts.candidates) + DECISION * (len(result.decisions) - made)
 
 
 def _events(state: State, events: Events, means: Means, event_age_ms: int) -> Records:

@@ -32,6 +32,8 @@ from offers.snapshot import Snapshot
 EVENT_AGE_MS = 120_000
 """A ping older than this when it reached the log makes no offer (invariant: no push on a stale ping)."""
 
+PIECE = 40_000
+"""Campaigns judged at a stretch: some hundredths of a second."""
 IDLE_MS = 24 * 3_600_000
 FORGET_EVERY_MS = 60_000
 TICK_MS = 1_000
@@ -66,8 +68,8 @@ def pieces(
     event_age_ms: int = EVENT_AGE_MS,
     deciding: bool = True,
 ) -> Iterator[None]:
-    """`step`, with a pause between two parts of what is decided. In one the state is in the midst of an entry, of use
-    to nobody else."""
+    """`step`, with a pause after about `PIECE` campaigns judged: thousands of people may be where many begin at once.
+    Between two of them the state is in the midst of an entry, of use to nobody else."""
     run = _Step(state, snapshots, event_age_ms, deciding, into)
     for kind, some in groupby(entries, key=lambda entry: entry.kind):
         yield from run.take(kind, list(some))
@@ -84,6 +86,8 @@ class _Step:
         self.event_age_ms = event_age_ms
         self.deciding = deciding
         self.result = result
+        self.judged = 0
+        """Campaigns, since the last pause."""
 
     def take(self, kind: EntryKind, entries: list[Entry]) -> Iterator[None]:
         if kind is EntryKind.PINGS:
@@ -177,7 +181,11 @@ class _Step:
 
     def _judge(self, events: Events, means: Means) -> Iterator[None]:
         if self.deciding and len(means.triggers):
-            yield from judge(self.state, self.result, events, means, event_age_ms=self.event_age_ms)
+            for work in judge(self.state, self.result, events, means, event_age_ms=self.event_age_ms):
+                self.judged += work
+                if self.judged >= PIECE:
+                    self.judged = 0
+                    yield
 
     def number(self, row: int) -> int:
         return number_of(row, self.state.p)

@@ -65,7 +65,7 @@ def among(keys: Longs, first: int, end: int, key: int) -> bool:
 @kernel
 def answers(wanted: Longs, row: int, asked: Asked, search: int) -> bool:
     """Whether the campaign's own search terms have anything in common with the search's."""
-    if row == NONE:
+    if row < 0 or search < 0:
         return False
     for which in range(3):
         first, end = start_of(wanted, row, SEARCH, which), end_of(wanted, row, SEARCH, which)
