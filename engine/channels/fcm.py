@@ -66,7 +66,7 @@ class FcmChannel:
         """See `Channel`. At most one arrival at FCM, or two when the first was answered 401."""
         if not push.registration:
             return Outcome(Verdict.DEAD_REGISTRATION, detail="empty registration")
-        bearer, started_s = self._bearer.ready(now_ms), monotonic()
+        bearer, started_s = self._bearer.ready(now_ms) if self._wire.warm else "", monotonic()
         try:
             reply = await self._post(push, now_ms, bearer) if bearer else None
             if reply is None or (reply.status == 401 and fcm_answer.is_stale_bearer(reply.status, reply.body)):
@@ -100,18 +100,21 @@ class FcmChannel:
         return await self._late(push, at, renewed)
 
     def _late(self, push: Push, at: _Since, bearer: str) -> Awaitable[Reply]:
-        """Post, unless waiting for the token took too long."""
+        """Post, unless waiting took too long."""
         if monotonic() > push.fresh_until_s:
-            raise _Old("waited for an access token")
+            raise _Old("waited for a connection or an access token")
         return self._post(push, at.now_ms(), bearer)
 
     async def _bearer_for(self, push: Push, at: _Since, stale: str) -> str:
-        """An access token other than *stale*; waiting for it ends when the offer does."""
+        """An access token other than *stale*, and connections to use it on; waiting ends when the offer does."""
         try:
             async with asyncio.timeout(max(0.0, (push.expires_ms - at.now_ms()) / 1000)):
-                return await self._bearer.other_than(stale, at.now_ms())
+                bearer = await self._bearer.other_than(stale, at.now_ms())
+                if not self._wire.warm:
+                    await self._wire.open()
+                return bearer
         except TimeoutError:
-            raise _Expired("while waiting for an access token") from None
+            raise _Expired("while waiting for a connection or an access token") from None
 
     def _post(self, push: Push, now_ms: int, bearer: str) -> Awaitable[Reply]:
         """What is awaited writes at once."""

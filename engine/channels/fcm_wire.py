@@ -8,12 +8,14 @@ are answers, not instructions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import wreq
 from wreq.exceptions import (
@@ -38,6 +40,9 @@ TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
 IDLE_S: Final = 170.0
 """FCM closes idle connections after about three minutes; we leave first."""
+WARM_S: Final = 150.0
+"""A connection that answered so lately is taken for open. Others are made without a message in hand: what was asked
+about a person must not grow old while a connection comes about."""
 STREAMS: Final = 90
 """Requests under way on one connection: FCM allows 100."""
 CONNECTIONS: Final = 2
@@ -78,6 +83,15 @@ class Wire(Protocol):
         """One POST of JSON; raises `Unsent` or `Unanswered`."""
         ...
 
+    @property
+    def warm(self) -> bool:
+        """Whether a message that is posted now is written now."""
+        ...
+
+    async def open(self) -> None:
+        """Make the connections; raises `Unsent`."""
+        ...
+
     def widen(self, connections: int) -> None:
         """Spread what comes over this many connections."""
         ...
@@ -114,9 +128,12 @@ class HttpWire:
         """Raises `SettingError` when the file of certificates is not one."""
         self._way = way
         self._trust = _trust(way.ca)
-        self._connections: list[_Connection] = []
         self._headers = ("", HeaderMap())
-        self.widen(connections)
+        self._connections = [_Connection(self._client()) for _ in range(connections)]
+        self._wanted = connections
+        self._warm_until_s = 0.0
+        self._opening: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def post(self, url: str, bearer: str, body: bytes) -> Reply:
         if self._headers[0] != bearer:
@@ -128,20 +145,61 @@ class HttpWire:
             status = reply.status.as_int()
             content = bytes(await reply.bytes())
         except _FAILED as error:
+            if not isinstance(error, TimeoutError):
+                self._warm_until_s = 0.0  # with it the connection may be gone
             raise _failure(error) from None
         finally:
             one.flying -= 1
+        self._warm_until_s = monotonic() + WARM_S
         if status == 200:
             return Reply(200, _NO_HEADERS, content)
         return Reply(status, {_text(name).lower(): _text(value) for name, value in reply.headers}, content)
 
+    @property
+    def warm(self) -> bool:
+        return monotonic() < self._warm_until_s
+
+    async def open(self) -> None:
+        if self._opening is None or self._opening.done():
+            self._opening = self._started(self._opened(self._connections))
+        await asyncio.shield(self._opening)  # who gives up must not cancel what the others wait for
+
     def widen(self, connections: int) -> None:
-        while len(self._connections) < connections:
-            self._connections.append(_Connection(self._client()))
+        more, self._wanted = connections - len(self._connections), connections
+        if more > 0:
+            self._started(self._widened([_Connection(self._client()) for _ in range(more)]))
         # What is under way on a connection that is let go is answered still: its caller holds the client.
         del self._connections[max(1, connections) :]
 
+    async def _opened(self, connections: Iterable[_Connection]) -> None:
+        """Ask for nothing in particular on each: whatever is answered, there is a connection then."""
+        try:
+            for reply in await asyncio.gather(*(one.client.get(self._way.base_url) for one in connections)):
+                await reply.bytes()
+        except _FAILED:
+            raise Unsent("no connection", refused_stream=False) from None
+        self._warm_until_s = monotonic() + WARM_S
+
+    async def _widened(self, more: list[_Connection]) -> None:
+        """They are used once they are made."""
+        with contextlib.suppress(Unsent):
+            await self._opened(more)
+        self._connections += more[: max(0, self._wanted - len(self._connections))]
+
+    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it
+
     async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
         for one in self._connections:
             one.client.close()
         await asyncio.sleep(0)

@@ -57,6 +57,8 @@ class Http2(asyncio.Protocol):
         self._asked: dict[int, tuple[dict[str, str], bytearray]] = {}
         self._open: set[int] = set()
         self._unsent: dict[int, bytes] = {}
+        self._seen: set[int] = set()
+        """Streams that FCM has seen and that are under way."""
         self._last: int | None = None
         """The last stream that is served, once GOAWAY was said."""
 
@@ -123,6 +125,7 @@ class Http2(asyncio.Protocol):
             self._answer(stream, _TOO_LARGE)
         else:
             project = path[len(_SEND[0]) : -len(_SEND[1])]
+            self._seen.add(stream)
             self._act(
                 stream, self._answers.send(Request(project, headers.get("authorization", ""), bytes(body), stream))
             )
@@ -181,20 +184,26 @@ class Http2(asyncio.Protocol):
     def _over(self, stream: int) -> None:
         self._unsent.pop(stream, None)
         self._open.discard(stream)
+        self._seen.discard(stream)
         if self._last is not None and not self._open:
             self._flush()
             self._close()
 
     def _say_goaway(self, stream: int) -> None:
-        """Streams below *stream* are served to their end; it and what comes after are not."""
+        """What FCM has seen is served to its end; *stream* and what comes after are not."""
+        self._seen.discard(stream)
+        highest = max(self._seen, default=0)
+        if highest > stream:  # its body came first, so the last id lies above: say of this one what is true
+            self._h2.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
         self._flush()
-        self._last = stream - 1
-        self._frame(GoAwayFrame(0, last_stream_id=max(0, stream - 2), error_code=int(ErrorCodes.NO_ERROR)))
+        self._last = max(highest, stream - 2)
+        self._frame(GoAwayFrame(0, last_stream_id=max(0, self._last), error_code=int(ErrorCodes.NO_ERROR)))
         for above in [one for one in self._open if one > self._last]:
             if above != stream:
                 self._answers.unseen(above, "above_goaway")
             self._asked.pop(above, None)
             self._over(above)
+        self._over(stream)
 
     def _frame(self, frame: GoAwayFrame | SettingsFrame) -> None:
         if self._transport is not None:

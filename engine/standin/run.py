@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--token-life-s", type=int, default=3600, help="life of an access token (default %(default)s)")
     parser.add_argument(
-        "--quota", type=int, default=PROJECT_A_MINUTE, help="messages a minute of the project (default %(default)s)"
+        "--quota-per-s",
+        type=int,
+        default=PROJECT_A_MINUTE // 60,
+        help="the project's quota; counted by the minute, as FCM does (default %(default)s)",
     )
     parser.add_argument(
         "--device-quota", type=int, default=DEVICE_A_MINUTE, help="messages a minute of a device (default %(default)s)"
@@ -57,7 +60,7 @@ async def _serve(settings: Settings, args: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder = args.data or settings.data / "fcm-stand-in"
     clock = Clock(settings.clock_offset_ms)
-    manners = Manners(args.token_life_s, Limits(args.quota, args.device_quota), args.streams, args.tls)
+    manners = Manners(args.token_life_s, Limits(args.quota_per_s * 60, args.device_quota), args.streams, args.tls)
     async with serving(folder.resolve(), args.host, args.port, clock, manners) as stand_in:
         sys.stdout.write(_greeting(stand_in))
         sys.stdout.flush()

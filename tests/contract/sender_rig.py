@@ -107,7 +107,7 @@ class Rig:
         """Every request that reached the stand-in."""
         return self.stand_in.ledger.since(0, {}, 1_000_000)
 
-    async def ended(self, timeout_s: float = 30.0) -> dict[tuple[str, str], int]:
+    async def ended(self, timeout_s: float = 90.0) -> dict[tuple[str, str], int]:
         """Wait until nothing waits; (state, reason) → messages."""
         await self.until(lambda: self.database.fetchval(ENDED), timeout_s)
         return await self.states()
@@ -117,7 +117,7 @@ class Rig:
         rows = await self.database.fetch("SELECT state, reason, count(*) AS n FROM message_state GROUP BY 1, 2")
         return {(row["state"], row["reason"]): row["n"] for row in rows}
 
-    async def until(self, true: Callable[[], Any], timeout_s: float = 30.0) -> None:
+    async def until(self, true: Callable[[], Any], timeout_s: float = 90.0) -> None:
         """Wait until *true* says so."""
         deadline_s = time.monotonic() + timeout_s
         while not await true():

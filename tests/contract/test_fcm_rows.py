@@ -161,8 +161,8 @@ async def test_the_sender_does(settings: Settings, tmp_path: Path, row: Row) -> 
         await world.queue(met, 1)
         async with world.sender():
             await world.go()
-            await world.until(lambda: _came(world, one.answer.answer), 20)
-            await world.until(lambda: _booked(world, met), 20)
+            await world.until(lambda: _came(world, one.answer.answer))
+            await world.until(lambda: _booked(world, met))
             await world.queue(sound, OTHERS + 1)
             await world.go()
             await _settled(world, sound, BEYOND[row.verdict] in STOPPED)
@@ -191,7 +191,7 @@ async def _settled(world: sender_rig.Rig, campaign: int, stopped: bool) -> None:
         await asyncio.sleep(0.7)
         return
     sent = "SELECT count(*) = $2 FROM message_state WHERE campaign = $1 AND customer <> 0 AND state = 'sent'"
-    await world.until(lambda: world.database.fetchval(sent, campaign, OTHERS), 20)
+    await world.until(lambda: world.database.fetchval(sent, campaign, OTHERS))
 
 
 async def check(world: sender_rig.Rig, met: int, sound: int, verdict: Verdict) -> None:

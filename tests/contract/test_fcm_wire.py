@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -81,6 +83,47 @@ async def test_what_waited_for_a_token_too_long_is_not_written(rig: Rig, warm: b
     assert (await rig.send(message)).verdict is Verdict.SENT, "claimed anew"
 
 
+@asynccontextmanager
+async def far_away(address: str, opening_s: float) -> AsyncIterator[str]:
+    """A way to *address* that takes so long until it is there."""
+    port = int(address.rsplit(":", 1)[1])
+    pipes: list[asyncio.Task[None]] = []
+    ends: list[asyncio.StreamWriter] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends.append(writer)
+        await asyncio.sleep(opening_s)
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        ends.append(back)
+        pipes.extend([asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))])
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for end in ends:
+        end.close()
+    await asyncio.gather(*pipes, *(end.wait_closed() for end in ends), return_exceptions=True)
+
+
+async def test_what_waited_for_a_connection_too_long_is_not_written(rig: Rig) -> None:
+    """Connections are made before a message is written on them, not under it."""
+    async with far_away(rig.stand_in.tls_address, 0.6) as address:
+        wire = HttpWire(Way(address, ca=rig.settings.fcm_ca))
+        channel = FcmChannel(Vendor(rig.settings.fcm_service_account, address), wire)
+        message = push("phone-1")
+        message.fresh_until_s = time.monotonic() + 0.25
+        assert (await channel.send(message, CLOCK.now_ms())).verdict is Verdict.UNPROCESSED
+        assert rig.arrivals(message) == []
+        message.fresh_until_s = time.monotonic() + 5.0
+        assert (await channel.send(message, CLOCK.now_ms())).verdict is Verdict.SENT, "claimed anew"
+        await channel.close()
+
+
 async def test_revoked_bearers_cost_one_grant_for_all_senders(rig: Rig) -> None:
     await rig.send(push("warm"))
     rig.stand_in.issuer.revoke_all()
@@ -90,7 +133,7 @@ async def test_revoked_bearers_cost_one_grant_for_all_senders(rig: Rig) -> None:
 
 
 async def test_a_stall_is_unknown_and_arrived_once(rig: Rig) -> None:
-    channel = rig.impatient(0.3)
+    channel = rig.impatient(1.0)
     message = push("phone-stalled")
     rig.stand_in.scripts.put(Script(message.registration, [Answer("stall")]))
     outcome = await channel.send(message, CLOCK.now_ms())

@@ -119,9 +119,7 @@ async def test_a_fault_of_configuration_stops_the_lane_and_purges_nobody(world: 
     await world.queue(await world.campaign(), PEOPLE)
     async with world.sender():
         await world.go()
-        await world.until(
-            lambda: world.database.fetchval("SELECT count(*) = 0 FROM chunk WHERE leased_by IS NOT NULL"), 10
-        )
+        await world.until(lambda: world.database.fetchval("SELECT count(*) = 0 FROM chunk WHERE leased_by IS NOT NULL"))
         await world.until(lambda: all_dead_are_gone(world))
         assert await world.database.fetchval("SELECT count(*) FROM campaign WHERE state = 'live'") == 1
         assert 0 < sum(a.answer == fault for a in world.arrivals) < PEOPLE / 2

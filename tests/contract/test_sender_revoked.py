@@ -114,7 +114,7 @@ async def campaigns(world: Rig) -> list[int]:
     numbers = []
     for n in range(CAMPAIGNS):
         number = await world.campaign(f"c{n}")
-        spec = a_campaign(["s"], code=f"c{n}")
+        spec = a_campaign(["s"]) | {"code": f"c{n}"}
         await world.database.execute("UPDATE campaign SET spec = $2 WHERE id = $1", number, spec)
         await world.database.execute(
             "INSERT INTO budget (campaign, retailer, total) VALUES ($1, 1, $2)", number, PEOPLE
@@ -134,7 +134,7 @@ async def test_with_a_hundred_thousand_queued(
         numbers = await campaigns(world)
         sending = replace(
             world.settings, fcm_base_url=told.fcm_base_url, fcm_service_account=told.fcm_service_account,
-            fcm_quota_per_s=1500,
+            fcm_quota_per_s=1000,
         )  # fmt: skip
         noes = Noes()
         async with http_world.running(world.settings) as api, senders(sending, tmp_path / "log") as alive:
@@ -150,7 +150,8 @@ async def test_with_a_hundred_thousand_queued(
                 alive.end(pid, signal.SIGTERM)
             await asyncio.sleep(SLOW_S + 1.0)
         states = await world.states()
-    arrivals = [msgspec.json.decode(line, type=Arrival) for line in (tmp_path / "fcm" / FILE).open("rb")]
+    lines = (tmp_path / "fcm" / FILE).read_bytes().splitlines()
+    arrivals = [msgspec.json.decode(line, type=Arrival) for line in lines]
     told_ms = judge(arrivals, noes)
     with capsys.disabled():
         print(f"\n  {len(arrivals)} sent, {queued} queued, {dict(states)}")
@@ -167,5 +168,5 @@ def judge(arrivals: list[Arrival], noes: Noes) -> int:
     late = [a.at_ms - noes.people[a.registration] for a in arrivals if a.registration in noes.people]
     late += [a.at_ms - noes.campaigns[a.title] for a in arrivals if a.title in noes.campaigns]
     assert any(-2000 < one <= 0 for one in late), "they were being sent to"
-    assert max(late) <= LATEST_MS
+    assert max(late) <= LATEST_MS, sorted(late)[-20:]
     return max(late)
