@@ -118,7 +118,8 @@ class _Step:
             if n:
                 self.count(f"trigger.{Kind(kind).name.lower()}", n)
         self.result.transitions.append(_told(found, snapshot, self.state.p))
-        return found[snapshot.calls(found["kind"], found["fence"])]
+        called = snapshot.calls(found["kind"], found["fence"])
+        return found[called] if called.any() else found[:0]
 
     def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
         """Judge the transitions of one customer at one event. *started*: campaigns that begin with this very event.
@@ -226,7 +227,8 @@ class _Step:
 
 def _told(found: Records, snapshot: Snapshot, p: int) -> Told:
     """Transitions by the names that outlive the snapshot. A start is no happening at a fence."""
-    found = found[found["kind"] != Kind.START]
+    if (starts := found["kind"] == _START).any():
+        found = found[~starts]
     rows = np.empty(len(found), TOLD)
     rows["number"] = found["row"].astype(np.int64) * PARTITIONS + p
     rows["fence"] = snapshot.fences.fence[found["fence"]]
@@ -269,6 +271,7 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
     return pings
 
 
+_START = int(Kind.START)
 _OFFERS: dict[Kind, Literal["enter", "dwell"]] = {Kind.ENTER: "enter", Kind.DWELL: "dwell"}
 _TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
     EntryKind.TICK: _Step._tick,
