@@ -10,7 +10,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
-from benchmarks import crew, evidence, world
+from benchmarks import costs, crew, evidence, world
 from benchmarks.bars import Plan
 from benchmarks.crew import Hand
 from benchmarks.ground import Square
@@ -26,7 +26,7 @@ async def bench(plan: Plan) -> list[Row]:
     async with staged(plan.settings) as stage:
         post = await _furnished(stage, plan)
         rounds = max(1, round(plan.count("pings") / plan.count("customers")))
-        rates, shares, last_ms = [], [], 0
+        rates, shares, last_ms, spent = [], [], 0, {}
         async with crew.senders(post, 1) as hands:
             for number in range(plan.count("rounds") + 1):
                 every_ms = int(1000 * plan.number("every_s"))
@@ -36,12 +36,15 @@ async def bench(plan: Plan) -> list[Row]:
                 order = Order(first, first + rounds, base_ms - first * every_ms, every_ms)
                 rate, share = await _window(stage, hands, order)
                 told(f"{rate:,.0f} pings/s, {share:.2f} % with a coupon")
-                if number:
+                if not number:
+                    spent = costs.spent_s(stage)
+                else:
                     rates.append(rate)
                     shares.append(share)
+            cost = costs.told_us(spent, costs.spent_s(stage), len(rates) * rounds * plan.count("customers"))
     note = (
         f"{len(rates)} windows of {rounds * plan.count('customers')} pings, all accepted and matched; JSON, "
-        f"{plan.count('batch')} a request, {plan.count('connections')} connections; coupons by in-app message"
+        f"{plan.count('batch')} a request, {plan.count('connections')} connections; coupons by in-app message; {cost}"
     )
     return [
         row(plan.bar("http_pings"), rates, note),

@@ -61,10 +61,11 @@ class Directory:
             found = await self._ask(ids)
             return np.array([found.get(one, UNKNOWN) for one in ids], np.int64)
         entries = list(map(self._known.get, ids))
-        if None in entries:
-            missing = [one for one, entry in zip(ids, entries, strict=True) if entry is None]
-            found = await self._ask(missing)
-            entries = [found.get(one, UNKNOWN) if e is None else e for one, e in zip(ids, entries, strict=True)]
+        with contextlib.suppress(TypeError):  # there is a None among them
+            return np.array(entries, np.int64)
+        missing = [one for one, entry in zip(ids, entries, strict=True) if entry is None]
+        found = await self._ask(missing)
+        entries = [found.get(one, UNKNOWN) if e is None else e for one, e in zip(ids, entries, strict=True)]
         return np.array(entries, np.int64)
 
     def known(self, one: str) -> int | None:

@@ -11,16 +11,36 @@ import math
 import re
 from abc import ABC, abstractmethod
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgpack
 import msgspec
+import numpy as np
 
 from engine.http.problems import Fault, Problem
 
 _NAME_END = re.compile(rb'"[ \t\r\n]*:')
 _SHORT = 4_000
 """Bytes: an integer of fewer digits is one to Python."""
+_QUOTE: Final = ord('"')
+
+
+class Rows(NamedTuple):
+    """What a decoded body of rows has in it, to hold against its bytes."""
+
+    size: int
+    names: tuple[str, ...]
+    """That every row has."""
+    texts: int
+    """Values of every row that are texts."""
+    optionals: tuple[str, ...]
+    """One name at most, whose value is no text."""
+    optional: int
+    """Rows that have it."""
+    within: str
+    """Name of the list of rows; empty where the body is one row."""
+    sound: bool
+    """No number but finite ones, no NUL in a text."""
 
 
 class Codec(ABC):
@@ -45,9 +65,9 @@ class Codec(ABC):
         """Raise `Problem` for what a decoder lets pass and we do not."""
 
     @abstractmethod
-    def surely_strict(self, body: bytes, names: dict[str, int], optional: dict[str, int]) -> bool:
-        """True when *names* occur exactly so often, and *optional* ones so often or never: nothing is repeated, for
-        each row has each name at least once. A False says nothing, and the slow check decides.
+    def surely_strict(self, body: bytes, rows: Rows) -> bool:
+        """True when nothing in the decoded *body* is repeated, and nothing in it is what `require_strict` refuses. A
+        False says nothing, and the slow check decides.
         """
 
     def malformed(self, error: Exception) -> Problem:
@@ -92,16 +112,12 @@ class _Json(Codec):
         if rb"\u0000" in body and _has_nul(value):
             raise _nul()
 
-    def surely_strict(self, body: bytes, names: dict[str, int], optional: dict[str, int]) -> bool:
-        if b"\\" in body:  # an escape may spell a name otherwise
-            return False
-
-        def count(name: str) -> int:
-            return body.count(b'"%s"' % name.encode())
-
-        return all(count(name) == n for name, n in names.items()) and all(
-            count(name) in (0, n) for name, n in optional.items()
-        )
+    def surely_strict(self, body: bytes, rows: Rows) -> bool:
+        """Without escapes each text has two quotes, and each name of a row is there at least once: so many quotes, and
+        there is none twice. An optional name whose value is null has quotes of its own, and the slow check decides.
+        """
+        quotes = 2 * (rows.size * (len(rows.names) + rows.texts) + rows.optional + bool(rows.within))
+        return b"\\" not in body and int(np.count_nonzero(np.frombuffer(body, np.uint8) == _QUOTE)) == quotes
 
 
 def _is_plain(body: bytes) -> bool:
@@ -149,14 +165,19 @@ class _Msgpack(Codec):
         if nul:
             raise _nul()
 
-    def surely_strict(self, body: bytes, names: dict[str, int], optional: dict[str, int]) -> bool:
-        def count(name: str) -> int:  # however its length is spelt
-            short, *long = _spellings(name)
-            return body.count(short) + body.count(long[0][1:])
-
-        return all(count(name) == n for name, n in names.items()) and all(
-            count(name) in (0, n) for name, n in optional.items()
+    def surely_strict(self, body: bytes, rows: Rows) -> bool:
+        """Each name occurs as often as it must, however its length is spelt: so none is there twice in a row."""
+        if not rows.sound:
+            return False
+        due = dict.fromkeys(rows.names, rows.size) | dict.fromkeys(rows.optionals, rows.optional)
+        return all(_occurs(body, name) == n for name, n in due.items()) and (
+            not rows.within or _occurs(body, rows.within) == 1
         )
+
+
+def _occurs(body: bytes, name: str) -> int:
+    short, long, *_ = _spellings(name)
+    return body.count(short) + body.count(long[1:])
 
 
 @cache

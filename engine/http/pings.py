@@ -9,18 +9,19 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from math import isfinite
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from engine.directory.consents import BITS, LOCATION
 from engine.directory.directory import UNKNOWN
 from engine.http import metrics
 from engine.http.call import Call, Reply
-from engine.http.codec import JSON, Codec
+from engine.http.codec import JSON, Codec, Rows
 from engine.http.decode import faulty
 from engine.http.outcome import outcome
 from engine.http.wire import Instant, Lat, Lng, Refusal
@@ -33,6 +34,7 @@ AHEAD_MS: Final = 60_000
 WORST_ACCURACY_M: Final = 5_000.0
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _NAN = float("nan")
+_timestamp = datetime.datetime.timestamp
 _FAR_M = 1e9  # beyond any accuracy, within float32
 # Checked in this order; the first that holds is the reason.
 REASONS: Final = (
@@ -110,37 +112,29 @@ def decode_pings(body: bytes, codec: Codec = JSON) -> tuple[Sequence[Ping], bool
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise codec.malformed(error) from None
     pings: Sequence[Ping] = decoded.pings if batch else (decoded,)
-    if not _surely_strict(body, pings, codec, batch):
+    if not codec.surely_strict(body, _rows(pings, codec, batch)):
         codec.require_strict(body)
     return pings, not batch
 
 
-def _surely_strict(body: bytes, pings: Sequence[Ping], codec: Codec, batch: bool) -> bool:
-    """True when nothing can be repeated, and nothing is in the values that only the slow check would find.
-
-    A value that reads like a name or an optional name brings a False, and the slow check decides."""
-    names = dict.fromkeys(_NAMES, len(pings)) | ({"pings": 1} if batch else {})
-    if not codec.surely_strict(body, names, {"accuracy_m": len(pings)}):
-        return False
-    # Without escapes JSON can say neither of the two.
-    return codec is JSON or all(
-        (ping.accuracy_m is None or isfinite(ping.accuracy_m)) and "\0" not in ping.customer for ping in pings
-    )
+def _rows(pings: Sequence[Ping], codec: Codec, batch: bool) -> Rows:
+    accuracies = [ping.accuracy_m for ping in pings if ping.accuracy_m is not None]
+    # Without escapes JSON can say neither NaN nor NUL.
+    sound = codec is JSON or (isfinite(sum(accuracies)) and "\0" not in "".join([ping.customer for ping in pings]))
+    return Rows(len(pings), _NAMES, 2, ("accuracy_m",), len(accuracies), "pings" if batch else "", sound)
 
 
 def columns(pings: Sequence[Ping], number: NDArray[np.int64]) -> PingBatch:
     """The pings as the log's columns; an accuracy that is unknown is NaN."""
-    count = len(pings)
-    seconds = [(ping.at - _EPOCH).total_seconds() for ping in pings]
-    accuracy: list[Any] = [ping.accuracy_m for ping in pings]
+    _, lat, lng, at, accuracy = zip(*map(astuple, pings), strict=True)
     if None in accuracy:
-        accuracy = [_NAN if one is None else one for one in accuracy]
+        accuracy = tuple(_NAN if one is None else one for one in accuracy)
     return PingBatch(
         number,
-        np.fromiter([ping.lat for ping in pings], np.float64, count),
-        np.fromiter([ping.lng for ping in pings], np.float64, count),
-        np.clip(np.fromiter(accuracy, np.float64, count), -_FAR_M, _FAR_M).astype(np.float32),
-        np.rint(np.fromiter(seconds, np.float64, count) * 1000.0).astype(np.int64),
+        np.array(lat, np.float64),
+        np.array(lng, np.float64),
+        np.clip(np.array(accuracy, np.float64), -_FAR_M, _FAR_M).astype(np.float32),
+        np.rint(np.array(list(map(_timestamp, at)), np.float64) * 1000.0).astype(np.int64),
     )
 
 

@@ -172,7 +172,8 @@ class _Step:
             if n:
                 self.count(f"trigger.{Transition(kind).name.lower()}", n)
         self.result.transitions.append(told(found, snapshot, self.state.p))
-        return found[snapshot.calls(found["kind"], found["fence"])]
+        called = snapshot.calls(found["kind"], found["fence"])
+        return found[called] if called.any() else found[:0]
 
     def _visit(self, transition: np.void) -> UUID:
         """The visit as an occasion."""

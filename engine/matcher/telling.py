@@ -10,10 +10,13 @@ from geo.arrays import Records
 from geo.transitions import Kind
 from offers.snapshot import Snapshot
 
+_START = int(Kind.START)
+
 
 def told(found: Records, snapshot: Snapshot, p: int) -> Told:
     """TRANSITION[m] of a partition, at fences of *snapshot*. A start is no happening at a fence."""
-    found = found[found["kind"] != Kind.START]
+    if (starts := found["kind"] == _START).any():
+        found = found[~starts]
     rows = np.empty(len(found), TOLD)
     rows["number"] = found["row"].astype(np.int64) * PARTITIONS + p
     rows["fence"] = snapshot.fences.fence[found["fence"]]
