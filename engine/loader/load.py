@@ -157,12 +157,9 @@ class Load:
 
     async def _find_repeated(self) -> None:
         """Rows that an earlier one says again, told by the staged rows themselves."""
-        kept = [fault for fault in self._faults.kept if fault is not REPEATED]
-        if self._job.source_kind == PRICES and len(kept) == len(self._faults.kept):
+        stands = self._faults.drop(REPEATED)
+        if self._job.source_kind == PRICES and not stands:
             return
-        if len(kept) < len(self._faults.kept):
-            self._faults.kept[:] = kept
-            self._faults.rejected -= 1
         if self._job.source_kind == PRICES:
             rows, what = queries.loader.repeated_prices, "the same product and store stand"
         else:
@@ -200,7 +197,7 @@ class Load:
 
     async def _report(self, state: str, counts: Counts | None) -> None:
         async with self._as_retailer():
-            faults = sorted(self._faults.kept, key=lambda fault: (fault.row is None, fault.row or 0))
+            faults = self._faults.listed()
             for start in range(0, len(faults), 5_000):
                 await self._insert_faults(start, faults[start : start + 5_000])
             await self._finish(state, counts)
@@ -225,6 +222,7 @@ class Load:
             state=state,
             rows=self._rows,
             rejected=self._faults.rejected,
+            faults=self._faults.found,
             reason=None,
             **done,
         )
