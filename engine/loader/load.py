@@ -22,6 +22,7 @@ from engine.loader.chunks import KINDS, PRICES, REPEATED, Chunk, Source, chunks
 from engine.loader.faults import MOST_KEPT, Faults
 from engine.loader.kinds import prices
 from engine.loader.kinds.kind import Counts, Order
+from engine.loader.kinds.price_rows import COPY_HEAD, COPY_TAIL
 from engine.loader.known import Known, read_known
 from engine.postgres import queries
 
@@ -127,14 +128,14 @@ class Load:
             asyncio.run_coroutine_threadsafe(waiting.put(None), self._loop).result()
 
     async def _copied(self, waiting: asyncio.Queue[Chunk | None], reading: asyncio.Task[None]) -> AsyncIterator[bytes]:
-        yield prices.COPY_HEAD
+        yield COPY_HEAD
         while (chunk := await waiting.get()) is not None:
             self._rows += chunk.rows
             self._faults.add(chunk.faults)
             for start in range(0, len(chunk.copy), _PIECE):
                 yield chunk.copy[start : start + _PIECE]
         await reading  # what it failed with is ours
-        yield prices.COPY_TAIL
+        yield COPY_TAIL
 
     async def _end(self, reading: asyncio.Task[None], waiting: asyncio.Queue[Chunk | None]) -> None:
         """Wait for the thread, which may be waiting for us."""
