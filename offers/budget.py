@@ -6,6 +6,8 @@ as a constraint in the database.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from offers.errors import LedgerError
 
 
@@ -29,6 +31,16 @@ class Blocks:
             self._begun.add(campaign)
             self.unwritten.add(campaign)
             self._granted[campaign] = self._granted.get(campaign, 0) + coupons
+
+    def begin_all(self, coupons: Mapping[int, int]) -> None:
+        """The same of many campaigns, each with some coupons: of a hundred thousand at once."""
+        if self._begun.isdisjoint(coupons) and self._granted.keys().isdisjoint(coupons):
+            self._begun.update(coupons)
+            self.unwritten.update(coupons)
+            self._granted.update(coupons)
+        else:
+            for campaign, some in coupons.items():
+                self.begin(campaign, some)
 
     def grant(self, campaign: int, coupons: int) -> None:
         """Add *coupons* (>= 0) to the block; raises `LedgerError` for fewer."""

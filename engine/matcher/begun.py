@@ -5,7 +5,7 @@ A campaign begins in a partition when a switch makes it live there, for the firs
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -16,6 +16,8 @@ from geo.starts import NO_STARTS, Starts, starts_of
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
+NOTHING = Snapshot.empty()
+"""What a partition ran before it ran anything."""
 KEPT_MS = 3_600_000
 """Longer than any visit lasts in silence, with half an hour to spare for fixes that come late."""
 
@@ -80,6 +82,18 @@ class Begun:
 def fresh(old: Snapshot, new: Snapshot) -> tuple[LiveCampaign, ...]:
     """The campaigns that are live in *new* and not in *old*. Every partition asks the same, one after the other."""
     return tuple(new.by_id[campaign] for campaign in sorted(new.by_id.keys() - old.by_id.keys()))
+
+
+@lru_cache(maxsize=2)
+def set_aside(old: Snapshot, new: Snapshot) -> Mapping[int, int]:
+    """Of those, what each partition may give before it leases any; a campaign of which that is nothing is not in it."""
+    return {one.id: one.first_coupons for one in fresh(old, new) if one.first_coupons}
+
+
+@lru_cache(maxsize=2)
+def unprovided(old: Snapshot, new: Snapshot) -> tuple[int, ...]:
+    """Those for which nothing is set aside."""
+    return tuple(one.id for one in fresh(old, new) if not one.first_coupons)
 
 
 @lru_cache(maxsize=2)

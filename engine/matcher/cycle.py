@@ -41,8 +41,9 @@ IDLE_COMMIT_S = 1.0
 CHECKPOINT_S = 5.0
 SHORTEST_TURN_S = 0.015
 """Under a stream of single pings a turn takes what came meanwhile, instead of turning for each."""
-BREATH = 4
-"""Partitions stepped without letting go of the event loop."""
+BREATH_S = 0.01
+"""How long partitions are stepped without letting go of the event loop: a commit under way has answers to read, and the
+lock's session ends when it is silent."""
 AWAY_S = 0.2
 BROKEN_S = 1.0
 
@@ -152,19 +153,21 @@ class Cycle:
             return
         found = await self._stream.read(after, count=PAGE, block_ms=1 if self._midway else BLOCK_MS)
         with _STEP.time():
-            for nth, (p, entries) in enumerate(found.items()):
+            breathed = time.monotonic()
+            for p, entries in found.items():
                 snapshots = await self._known(p, entries)
                 owned = self.owned.get(p)
                 if owned is not None and p not in self._still and owned.state.position == after[p]:
                     self._step(owned, entries, snapshots)
-                if nth % BREATH == BREATH - 1:
-                    await asyncio.sleep(0)  # a commit under way has answers to read
+                if time.monotonic() - breathed > BREATH_S:
+                    await asyncio.sleep(0)
+                    breathed = time.monotonic()
 
     async def _go_on(self) -> None:
         for p in list(self._midway):
             if (rest := self._midway.get(p)) is not None and next(rest, _DONE) is _DONE:
                 self._midway.pop(p, None)
-            await asyncio.sleep(0)  # others have work too, and the lock's session is to be kept alive
+            await asyncio.sleep(0)
 
     async def _known(self, p: int, entries: Sequence[Entry]) -> Mapping[int, Snapshot]:
         """The snapshots for a step; behind a takeover entries may name some that this process has not loaded yet."""

@@ -3,7 +3,6 @@ the rest from PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +15,6 @@ from geo.presence import Presence
 from offers.budget import Blocks
 from offers.caps import Caps
 from offers.history import History
-from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
 LOCATION = 1
@@ -58,11 +56,6 @@ class State:
         exits = self.presence.forget(row)
         self.pings.remove(row)
         return exits
-
-    def begin_blocks(self, campaigns: Iterable[LiveCampaign]) -> None:
-        """What was set aside for this partition of campaigns that are new to it."""
-        for campaign in campaigns:
-            self.blocks.begin(campaign.id, campaign.first_coupons)
 
     def reserve(self, rows: int) -> None:
         """Make room for rows below *rows*, doubling."""

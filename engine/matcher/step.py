@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
-from engine.matcher.begun import began, fresh, places
+from engine.matcher.begun import began, places, set_aside
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Event, judge
 from engine.matcher.state import LOCATION, State
@@ -209,7 +209,7 @@ class _Step:
         gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
         self.count("trigger.exit", len(gone))
         self.state.snapshot, self.state.revision = new, revision
-        self.state.begin_blocks(fresh(old, new))
+        self.state.blocks.begin_all(set_aside(old, new))
         yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
 
     def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:

@@ -74,3 +74,21 @@ def test_short_names_blocks_below_the_mark_by_id() -> None:
     blocks.spend(5)
     assert blocks.short(3) == [2, 5, 9]
     assert blocks.short(0) == []
+
+
+def test_many_begin_as_each_would() -> None:
+    """Whether none was known before, or some had begun, or had been granted something."""
+    for known in ((), ((2, 7),), ((2, 7), (9, 1))):
+        for granted in ((), (3, 8)):
+            one, many = Blocks(), Blocks()
+            for blocks in (one, many):
+                for campaign, coupons in known:
+                    blocks.begin(campaign, coupons)
+                for campaign in granted:
+                    blocks.grant(campaign, 4)
+            for campaign in (1, 2, 3):
+                one.begin(campaign, 10 * campaign)
+            many.begin_all({campaign: 10 * campaign for campaign in (1, 2, 3)})
+            many.begin_all({1: 10})
+            assert one.unwritten == many.unwritten and one.campaigns() == many.campaigns()
+            assert [one.left(c) for c in range(10)] == [many.left(c) for c in range(10)]
