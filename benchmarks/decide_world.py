@@ -76,7 +76,7 @@ class World:
             some = slice(*people.coupon_ptr[row : row + 2].tolist())
             for campaign, at_ms in zip(*(column[some].tolist() for column in people.coupons), strict=True):
                 caps.note(row, campaign, at_ms)
-        blocks.begin(self.snapshot.ids.tolist(), self.left.tolist())
+        blocks.begin(dict(zip(self.snapshot.ids.tolist(), self.left.tolist(), strict=True)))
         return Books(caps, blocks, history)
 
     def wanted(self) -> tuple[Longs, Longs, Longs]:

@@ -6,7 +6,7 @@ as a constraint in the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -39,10 +39,9 @@ class Blocks:
         """Bytes of the table, slack included."""
         return int(self.table.nbytes)
 
-    def begin(self, campaigns: Iterable[int], coupons: Iterable[int]) -> None:
-        """What was set aside here when the budgets were made; once a campaign, however often it is said."""
-        given = np.array([(campaign, n) for campaign, n in zip(campaigns, coupons, strict=True) if n], np.int64)
-        given = given.reshape(-1, 2)
+    def begin(self, coupons: Mapping[int, int]) -> None:
+        """What was set aside here when the budgets were made, by campaign; once a campaign, however often it is said."""
+        given = np.array([(campaign, n) for campaign, n in coupons.items() if n], np.int64).reshape(-1, 2)
         if len(given):
             _not_negative(int(given[:, 1].min()))
             slots = self._placed(given[:, 0])

@@ -193,5 +193,7 @@ def _said(api: _Api, told: Any, args: argparse.Namespace) -> int:
     lines = content.decode().splitlines()
     sys.stdout.write(f"rejected, nothing is stored: {told['rejected']:,} of {rows} have faults\n")
     sys.stdout.write("".join(f"  {line}\n" for line in lines[: SHOWN + 1]))
-    sys.stdout.write(f"all of them: {file}\n")
+    listed, found = told["faults_listed"], told["faults_found"]
+    which = "all of them" if listed == found else f"the first {listed:,} of {found:,} faults"
+    sys.stdout.write(f"{which}: {file}\n")
     return 1

@@ -84,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path="/v1/customers/{customer:code}/token", scopes=_APP, handler=customers.token, status=201,
-        answer=customers.Token, summary="Mint a short-lived token for the customer's phone",
+        answer=customers.Token, effect=True, sealed=True, summary="Mint a short-lived token for the customer's phone",
     ),
     Route(
         method="PUT", path="/v1/customers/{customer:code}/devices/{device:code}", scopes=_APP, handler=devices.put,
@@ -174,7 +174,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path="/v1/campaigns/validate", scopes=_RETAILER, handler=campaigns.validate, request=Campaign,
-        query=OfRetailer, answer=campaigns.Verdict, work="tenant",
+        query=OfRetailer, answer=campaigns.Verdict, work="tenant", effect=True,
         summary="Say all that is wrong with a campaign, store nothing",
     ),
     Route(

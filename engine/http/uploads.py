@@ -18,6 +18,7 @@ from engine.http.idempotency import key_of, once
 from engine.http.intake import Received, all_or_nothing, receive_parts, require_room
 from engine.http.problems import Fault, Problem
 from engine.http.wire import Number
+from engine.loader.faults import MOST_KEPT
 from engine.postgres import queries
 from engine.postgres.pool import tenant
 
@@ -79,6 +80,10 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     bytes_read: int
     rows: int
     rejected: int
+    faults_found: int
+    """In all rejected rows."""
+    faults_listed: int
+    """Of those, in the file; at most 100,000."""
     difference: Difference | None
     reason: str | None
     created_at: datetime.datetime
@@ -249,6 +254,8 @@ def harmless(text: str | None) -> str:
 def _shown(row: Any) -> Upload:
     values = dict(row)
     counts = {name: values.pop(name) for name in Difference.__struct_fields__}
+    values["faults_found"] = found = values.pop("faults")
+    values["faults_listed"] = min(found, MOST_KEPT)
     values["replace"], values["activate"] = values.pop("replaces"), values.pop("activates")
     difference = Difference(**counts) if row["state"] == "done" else None
     link = f"/v1/uploads/{row['id']}/rejected" if row["state"] == "rejected" else None

@@ -17,7 +17,7 @@ Part = Callable[[int], bytes | None]
 
 
 class Body:
-    """A file to read from, as pyarrow takes one; `read` raises `Unreadable` for bytes that are no gzip."""
+    """A file to read from; `read` raises `Unreadable` for bytes that are no gzip."""
 
     def __init__(self, part: Part, gzip: bool) -> None:
         self._part = part
@@ -29,15 +29,6 @@ class Body:
         """Of the body as it came."""
         self.plain_bytes = 0
         self.has_nul = False
-        self.closed = False
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def close(self) -> None:
-        """Nothing is open."""
-        self.closed = True
 
     def read(self, size: int = _PIECE) -> bytes:
         """At most *size* bytes; empty at the end."""

@@ -113,6 +113,7 @@ class Lane:
                 state="failed",
                 rows=0,
                 rejected=0,
+                faults=0,
                 created=None,
                 updated=None,
                 unchanged=None,

@@ -22,6 +22,7 @@ from engine.loader.chunks import KINDS, PRICES, REPEATED, Chunk, Source, chunks
 from engine.loader.faults import MOST_KEPT, Faults
 from engine.loader.kinds import prices
 from engine.loader.kinds.kind import Counts, Order
+from engine.loader.kinds.price_rows import COPY_HEAD, COPY_TAIL
 from engine.loader.known import Known, read_known
 from engine.postgres import queries
 
@@ -127,14 +128,14 @@ class Load:
             asyncio.run_coroutine_threadsafe(waiting.put(None), self._loop).result()
 
     async def _copied(self, waiting: asyncio.Queue[Chunk | None], reading: asyncio.Task[None]) -> AsyncIterator[bytes]:
-        yield prices.COPY_HEAD
+        yield COPY_HEAD
         while (chunk := await waiting.get()) is not None:
             self._rows += chunk.rows
             self._faults.add(chunk.faults)
             for start in range(0, len(chunk.copy), _PIECE):
                 yield chunk.copy[start : start + _PIECE]
         await reading  # what it failed with is ours
-        yield prices.COPY_TAIL
+        yield COPY_TAIL
 
     async def _end(self, reading: asyncio.Task[None], waiting: asyncio.Queue[Chunk | None]) -> None:
         """Wait for the thread, which may be waiting for us."""
@@ -157,12 +158,9 @@ class Load:
 
     async def _find_repeated(self) -> None:
         """Rows that an earlier one says again, told by the staged rows themselves."""
-        kept = [fault for fault in self._faults.kept if fault is not REPEATED]
-        if self._job.source_kind == PRICES and len(kept) == len(self._faults.kept):
+        stands = self._faults.drop(REPEATED)
+        if self._job.source_kind == PRICES and not stands:
             return
-        if len(kept) < len(self._faults.kept):
-            self._faults.kept[:] = kept
-            self._faults.rejected -= 1
         if self._job.source_kind == PRICES:
             rows, what = queries.loader.repeated_prices, "the same product and store stand"
         else:
@@ -200,7 +198,7 @@ class Load:
 
     async def _report(self, state: str, counts: Counts | None) -> None:
         async with self._as_retailer():
-            faults = sorted(self._faults.kept, key=lambda fault: (fault.row is None, fault.row or 0))
+            faults = self._faults.listed()
             for start in range(0, len(faults), 5_000):
                 await self._insert_faults(start, faults[start : start + 5_000])
             await self._finish(state, counts)
@@ -225,6 +223,7 @@ class Load:
             state=state,
             rows=self._rows,
             rejected=self._faults.rejected,
+            faults=self._faults.found,
             reason=None,
             **done,
         )

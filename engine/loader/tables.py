@@ -29,6 +29,9 @@ LONGEST_FIELD = 32 << 10
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
+END = b"\x04end of the file\x04"
+"""Put behind the file as a row of its own: where that is not the last row, a quote has swallowed it."""
+
 Numbers = npt.NDArray[np.int64]
 Named = Callable[[Sequence[str]], list[str]]
 """Header cells → our names of the columns; raises `Unreadable`."""
@@ -92,6 +95,30 @@ def _delimiter(header: str) -> str:
     return "," if "," in header else max(",;\t", key=header.count)
 
 
+class _Ended:
+    """A body with a row behind it, as a file that pyarrow takes."""
+
+    def __init__(self, body: Body, row: bytes) -> None:
+        self._body = body
+        self._row = row
+        self.closed = False
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is open."""
+        self.closed = True
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        """At most *size* bytes of the body, then the row, then nothing."""
+        piece = self._body.read(size)
+        if not piece:
+            piece, self._row = self._row, b""
+        return piece
+
+
 class _Reading:
     """One pass over the rows behind the header."""
 
@@ -102,11 +129,14 @@ class _Reading:
         self._wrong: dict[int, Fault] = {}
         """Rows that the parser left out, by number; it may be ahead of the blocks it has given out."""
         self._next = 1
+        self._swallowed: int | None = None
+        """The row that the end was found in."""
 
     def blocks(self) -> Iterator[Block]:
+        last: pa.RecordBatch | None = None
         try:
             reader = arrow_csv.open_csv(
-                pa.PythonFile(self._body, mode="r"),
+                pa.PythonFile(_Ended(self._body, self._end_row()), mode="r"),
                 read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=self._names),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._wrong_row
@@ -116,14 +146,39 @@ class _Reading:
                 ),
             )
             for batch in reader:
-                yield self._block(batch)
+                if last is not None:
+                    yield self._block(last)
+                last = batch
         except pa.ArrowInvalid as error:
+            if last is not None:
+                yield self._block(last)
             yield from self._left_over()
             raise self._unreadable(error) from None
+        yield from self._ends(last)
+
+    def _end_row(self) -> bytes:
+        return b"\n" + END + self._delimiter.encode() * (len(self._names) - 1) + b"\n"
+
+    def _ends(self, last: pa.RecordBatch | None) -> Iterator[Block]:
+        """The last rows, without that of ours; raises `Unreadable` where it is part of another."""
+        if last is not None and last.num_rows:
+            closed = last.column(0)[last.num_rows - 1].as_py() == END
+            swallowed = not closed and self._swallowed is None
+            yield self._block(last.slice(0, last.num_rows - (closed or swallowed)))
+            if swallowed:
+                numbers, faults = self._numbered(1)
+                self._swallowed = int(numbers[0])
+                yield Block(numbers[:0], {}, faults)
         yield from self._left_over()
+        if self._swallowed is not None:
+            why = f"the quote that opens in row {self._swallowed} is not closed before the file ends"
+            raise Unreadable("quote", why, self._swallowed)
 
     def _wrong_row(self, row: Any) -> str:
         n, found = row.number, row.actual_columns
+        if END.decode() in row.text:
+            self._swallowed = n
+            return "skip"
         self._wrong[n] = Fault("columns", f"{found} cells, and the header has {row.expected_columns}", None, n)
         return "skip"
 

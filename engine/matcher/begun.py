@@ -5,7 +5,7 @@ A campaign begins in a partition when a switch makes it live there, for the firs
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -16,7 +16,10 @@ from geo.starts import NO_STARTS, Starts, starts_of
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
-NOTHING: Longs = frozen([], np.int64)
+NO_TIMES: Longs = frozen([], np.int64)
+"""`Begun.by_place` where nothing began lately."""
+NOTHING = Snapshot.empty()
+"""What a partition ran before it ran anything."""
 KEPT_MS = 3_600_000
 """Longer than any visit lasts in silence, with half an hour to spare for fixes that come late."""
 
@@ -31,7 +34,7 @@ class Begun:
         """Visits confirmed last before this have not met them."""
         self.starts: Starts = NO_STARTS
         """The same by the fences of the snapshot last laid out for; what presence is advanced with."""
-        self.by_place: Longs = NOTHING
+        self.by_place: Longs = NO_TIMES
         """And by the places of its campaigns; what is decided with. Empty where none began lately."""
         self.dirty = False
         """Changed since it was last checkpointed."""
@@ -56,7 +59,7 @@ class Begun:
         here = np.isin(self._ids, snapshot.ids)
         before_ms[np.searchsorted(snapshot.ids, self._ids[here])] = self._before_ms[here]
         self.starts = starts_of(fence, before_ms[campaign])
-        self.by_place = frozen(before_ms, np.int64) if here.any() else NOTHING
+        self.by_place = frozen(before_ms, np.int64) if here.any() else NO_TIMES
 
     @property
     def before_ms(self) -> dict[int, int]:
@@ -91,6 +94,18 @@ def _starting(snapshot: Snapshot, ids: bytes) -> Longs:
 def fresh(old: Snapshot, new: Snapshot) -> tuple[LiveCampaign, ...]:
     """The campaigns that are live in *new* and not in *old*. Every partition asks the same, one after the other."""
     return tuple(new.by_id[campaign] for campaign in sorted(new.by_id.keys() - old.by_id.keys()))
+
+
+@lru_cache(maxsize=2)
+def set_aside(old: Snapshot, new: Snapshot) -> Mapping[int, int]:
+    """Of those, what each partition may give before it leases any; a campaign of which that is nothing is not in it."""
+    return {one.id: one.first_coupons for one in fresh(old, new) if one.first_coupons}
+
+
+@lru_cache(maxsize=2)
+def unprovided(old: Snapshot, new: Snapshot) -> tuple[int, ...]:
+    """Those for which nothing is set aside."""
+    return tuple(one.id for one in fresh(old, new) if not one.first_coupons)
 
 
 @lru_cache(maxsize=2)

@@ -46,8 +46,9 @@ FEW_SILENCES = 1_000
 SILENCES_S = 5.0
 """So many reasons of campaigns are written with every commit; more, which are rows by the ten thousand, so often. A
 matcher that is killed takes the counts of these seconds with it."""
-BREATH = 4
-"""Partitions stepped without letting go of the event loop."""
+BREATH_S = 0.01
+"""How long partitions are stepped without letting go of the event loop: a commit under way has answers to read, and the
+lock's session ends when it is silent."""
 AWAY_S = 0.2
 BROKEN_S = 1.0
 
@@ -160,20 +161,22 @@ class Cycle:
             return
         found = await self._stream.read(after, count=PAGE, block_ms=1 if self._midway else BLOCK_MS)
         with _STEP.time():
-            for nth, (p, entries) in enumerate(found.items()):
+            breathed = time.monotonic()
+            for p, entries in found.items():
                 snapshots = await self._known(p, entries)
                 owned = self.owned.get(p)
                 if owned is not None and p not in self._still and owned.state.position == after[p]:
                     self._step(owned, entries, snapshots)
-                if nth % BREATH == BREATH - 1:
-                    await asyncio.sleep(0)  # a commit under way has answers to read
+                if time.monotonic() - breathed > BREATH_S:
+                    await asyncio.sleep(0)
+                    breathed = time.monotonic()
         await self._teller.tell()
 
     async def _go_on(self) -> None:
         for p in list(self._midway):
             if (rest := self._midway.get(p)) is not None and not self._goes_on(p, rest):
                 self._midway.pop(p, None)
-            await asyncio.sleep(0)  # others have work too, and the lock's session is to be kept alive
+            await asyncio.sleep(0)
 
     def _goes_on(self, p: int, rest: Iterator[None]) -> bool:
         """Take the next piece of a step, and what it has to tell; whether there is more."""

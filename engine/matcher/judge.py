@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.log.entries import Entry
 from engine.log.keys import number_of
-from engine.matcher.begun import NOTHING
+from engine.matcher.begun import NO_TIMES
 from engine.matcher.decision import Decision, StepResult, derived
 from engine.matcher.state import State
 from geo.arrays import Flags, Floats, Ints, Longs, Records
@@ -64,7 +64,7 @@ class Means:
     occasion: Callable[[int], UUID]
     """Of the t-th trigger."""
     searches: Sequence[Search] = ()
-    begun_ms: Longs = field(default_factory=lambda: NOTHING)
+    begun_ms: Longs = field(default_factory=lambda: NO_TIMES)
     """As in `offers.decide.Batch`."""
 
 

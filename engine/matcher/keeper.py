@@ -17,7 +17,7 @@ from engine.log.entries import EntryKind, Fact, Payload, Reclaim, Switch
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log, OwnEntry
 from engine.log.valkey import RedisError
-from engine.matcher.begun import fresh
+from engine.matcher.begun import unprovided
 from engine.matcher.cycle import Cycle
 from engine.matcher.grants import lease, needed, to_return
 from engine.matcher.ownership import Ownership
@@ -164,6 +164,7 @@ class Keeper:
         behind = [owned for p, owned in self._cycle.owned.items() if self._switched.get(p, 0) < revision]
         for owned in behind:
             await self._lease_new(owned, revision)
+            await asyncio.sleep(0)  # where nothing is to be leased, nothing was waited for
         if behind:
             await self.facts()
             await self._append([_entry(owned, EntryKind.SWITCH, Switch(revision)) for owned in behind])
@@ -174,7 +175,7 @@ class Keeper:
         """A first block of every campaign the snapshot brings, and enough for those whom its starts will meet."""
         new = self._snapshots.loaded[revision]
         needs, known = needed(owned.state, new), owned.state.blocks
-        unknown = {c.id for c in fresh(owned.state.snapshot, new) if not c.first_coupons and not known.granted(c.id)}
+        unknown = {c for c in unprovided(owned.state.snapshot, new) if not known.granted(c)}
         await lease(self._pool, owned.state.p, unknown | needs.keys(), starving=False, needs=needs)
 
     async def _feed_starved(self) -> None:

@@ -15,6 +15,7 @@ import structlog
 from engine.errors import SettingError, Zombie
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
+from engine.matcher.begun import NOTHING, set_aside
 from engine.matcher.checkpoint import Checkpoints, Head
 from engine.matcher.grants import lease
 from engine.matcher.snapshots import Snapshots
@@ -144,7 +145,7 @@ class Recovery:
         snapshot = await self._snapshots.at(revision) if revision else None
         if snapshot is not None:
             state.snapshot, state.revision = snapshot, revision
-            state.begin_blocks(snapshot.campaigns)
+            state.blocks.begin(set_aside(NOTHING, snapshot))
         if head is not None:
             await self._checkpoints.load(state)
             state.position = head.position

@@ -3,7 +3,6 @@ the rest from PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +17,6 @@ from offers.budget import Blocks
 from offers.caps import Caps
 from offers.decide import Books
 from offers.history import History
-from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
 
 LOCATION = 1
@@ -65,11 +63,6 @@ class State:
         exits = self.presence.forget(row)
         self.pings.remove(row)
         return exits
-
-    def begin_blocks(self, campaigns: Iterable[LiveCampaign]) -> None:
-        """What was set aside for this partition of campaigns that are new to it."""
-        some = list(campaigns)
-        self.blocks.begin([one.id for one in some], [one.first_coupons for one in some])
 
     def reserve(self, rows: int) -> None:
         """Make room for rows below *rows*, doubling."""

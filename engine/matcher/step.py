@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
-from engine.matcher.begun import began, fresh, places, starting
+from engine.matcher.begun import began, places, set_aside, starting
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Events, Means, judge
 from engine.matcher.state import LOCATION, State
@@ -239,7 +239,7 @@ class _Step:
         gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
         self._happened(gone, old)
         self.state.snapshot, self.state.revision = new, revision
-        self.state.begin_blocks(fresh(old, new))
+        self.state.blocks.begin(set_aside(old, new))
         yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
 
     def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:

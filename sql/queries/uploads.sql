@@ -16,12 +16,12 @@ WHERE state IN ('receiving', 'queued', 'running');
 
 -- name: get_upload^
 -- Row-level security narrows it to one retailer.
-SELECT id, kind, format, gzip, replaces, dry_run, activates, state, bytes, bytes_read, rows, rejected, created, updated,
+SELECT id, kind, format, gzip, replaces, dry_run, activates, state, bytes, bytes_read, rows, rejected, faults, created, updated,
     unchanged, ended, reason, created_at, started_at, finished_at
 FROM upload WHERE id = :id;
 
 -- name: list_uploads
-SELECT id, kind, format, gzip, replaces, dry_run, activates, state, bytes, bytes_read, rows, rejected, created, updated,
+SELECT id, kind, format, gzip, replaces, dry_run, activates, state, bytes, bytes_read, rows, rejected, faults, created, updated,
     unchanged, ended, reason, created_at, started_at, finished_at
 FROM upload WHERE state <> 'receiving' ORDER BY created_at DESC, id LIMIT :most;
 
@@ -64,8 +64,8 @@ UPDATE upload SET bytes_read = :bytes_read, rows = :rows, rejected = :rejected W
 SELECT content FROM upload_part WHERE upload = :upload AND n = :n;
 
 -- name: finish_upload!
-UPDATE upload SET state = :state, bytes_read = bytes, rows = :rows, rejected = :rejected, created = :created,
-    updated = :updated, unchanged = :unchanged, ended = :ended, reason = :reason, finished_at = candlemaker_now()
+UPDATE upload SET state = :state, bytes_read = bytes, rows = :rows, rejected = :rejected, faults = :faults,
+    created = :created, updated = :updated, unchanged = :unchanged, ended = :ended, reason = :reason, finished_at = candlemaker_now()
 WHERE id = :id;
 
 -- name: insert_faults!

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from engine.http.keys import digest
 from offers.coupon import code_hash
-from tests.contract.http_bodies import a_redemption, a_store, fresh, is_problem, keyed
+from tests.contract.http_bodies import a_campaign, a_redemption, a_store, fresh, is_problem, keyed
 from tests.contract.http_world import World, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,3 +89,28 @@ async def test_a_repeated_key_creation_shows_the_key_again_but_stores_it_sealed(
     assert first.content == again.content and again.headers["idempotent-replayed"] == "true"
     stored = await world.database.fetch("SELECT answer FROM idempotency")
     assert not any(first.json()["key"].encode() in row["answer"] for row in stored)
+
+
+async def test_a_token_is_minted_once_a_key_and_stored_sealed(world: World) -> None:
+    customer, key = await world.customer(), keyed()
+    first = await world.ask("POST", f"/v1/customers/{customer}/token", "app", **key)
+    await asyncio.sleep(1.1)  # one minted now would say another second
+    again = await world.ask("POST", f"/v1/customers/{customer}/token", "app", **key)
+    assert first.status_code == 201 and first.content == again.content
+    assert again.headers["idempotent-replayed"] == "true"
+    stored = await world.database.fetch("SELECT answer FROM idempotency")
+    assert stored and not any(first.json()["token"].encode() in row["answer"] for row in stored)
+    other = await world.customer()
+    is_problem(await world.ask("POST", f"/v1/customers/{other}/token", "app", **key), 422, "idempotency_key_reused")
+
+
+async def test_a_verdict_on_a_campaign_is_given_once_a_key(world: World) -> None:
+    """Also when a store was made meanwhile, which would change it."""
+    code, key = fresh("later"), keyed()
+    body = a_campaign([code])
+    first = await world.ask("POST", "/v1/campaigns/validate", "retailer", body, **key)
+    assert first.status_code == 200 and not first.json()["valid"]
+    await world.good("POST", "/v1/stores", "retailer", {"stores": [a_store(code=code)]})
+    again = await world.ask("POST", "/v1/campaigns/validate", "retailer", body, **key)
+    assert again.content == first.content and again.headers["idempotent-replayed"] == "true"
+    assert (await world.good("POST", "/v1/campaigns/validate", "retailer", body))["valid"]

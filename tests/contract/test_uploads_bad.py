@@ -12,7 +12,7 @@ import pytest
 
 from engine.http.uploads import harmless
 from engine.loader.body import Body
-from engine.loader.faults import Unreadable
+from engine.loader.faults import MOST_KEPT, Unreadable
 from tests.contract.http_bodies import a_campaign, a_product, a_store, fresh, is_problem, now
 from tests.contract.http_world import World
 from tests.contract.upload_rig import MEDIA_OF, done, ended, faults, load, rejected, send
@@ -34,7 +34,16 @@ TABLES: dict[str, tuple[str | bytes, list[tuple[str, str, str]]]] = {
     "an alias twice": ("store_code," + HEADER + "x," + GOOD, [("", "code", "repeated_column")]),
     "missing cell": (HEADER + GOOD + "S-2,Shop,60.1,24.9\n" + GOOD.replace("S-1", "S-3"), [("2", "", "columns")]),
     "extra cell": (HEADER + GOOD.strip() + ",\n", [("1", "", "columns")]),
-    "unclosed quote": (HEADER + GOOD + 'S-2,"Shop,60.1,24.9,Europe/Helsinki\n' + GOOD * 3, [("2", "", "columns")]),
+    "unclosed quote": (HEADER + GOOD + 'S-2,"Shop,60.1,24.9,Europe/Helsinki\n' + GOOD * 3, [("2", "", "quote")]),
+    "unclosed quote in the last column": (
+        HEADER + GOOD + 'S-2,Shop,60.1,24.9,"Europe/Helsinki\n' + GOOD * 3,
+        [("2", "", "quote")],
+    ),
+    "unclosed quote in the only row": (HEADER + '"' + GOOD.strip(), [("1", "", "quote")]),
+    "unclosed quote behind a short row": (
+        HEADER + "S-1,Shop\n" + 'S-2,Shop,60.1,24.9,"Europe/Helsinki\n',
+        [("1", "", "columns"), ("2", "", "quote")],
+    ),
     "unclosed quote in a large file": (
         HEADER + 'S-2,"Shop,60.1,24.9,Europe/Helsinki\n' + GOOD * 400_000,
         [("1", "", "quote")],
@@ -204,10 +213,53 @@ async def test_a_million_vertices_and_100_000_tiny_polygons(world: World) -> Non
     ring = [[24.0 + n / 2e6, 60.0 + (n % 7) / 1e6] for n in range(1_000_000)]
     large = feature({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, code=fresh("area"), store=store)
     assert [one[2] for one in await faults(world, "areas", collection(large), "geojson")] == ["too_large"]
-    tiny = [[square(24.9 + n * 1e-4, 60.1, 1e-5)] for n in range(20_000)]
+    tiny = [[square(23.0 + n % 400 * 1e-3, 59.0 + n // 400 * 1e-3, 1e-5)] for n in range(100_000)]
     many = feature({"type": "MultiPolygon", "coordinates": tiny}, code=fresh("area"), store=store)
-    upload = await ended(world, "areas", collection(many), "geojson")
+    assert [one[2] for one in await faults(world, "areas", collection(many), "geojson")] == ["too_large"]
+    few = feature({"type": "MultiPolygon", "coordinates": tiny[:20_000]}, code=fresh("area"), store=store)
+    upload = await ended(world, "areas", collection(few), "geojson")
     assert upload["state"] in ("done", "rejected")
+
+
+@pytest.mark.slow
+async def test_100_000_tiny_polygons_are_100_000_areas(world: World) -> None:
+    """As features of their own: all of them, or all of their faults."""
+    store, mark = (await world.store())["code"], fresh("tiny")
+    rings = (square(23.0 + n % 400 * 1e-3, 59.0 + n // 400 * 1e-3, 1e-5 if n % 1_000 else 1e-9) for n in range(100_000))
+    tiny = [
+        feature({"type": "Polygon", "coordinates": [ring]}, code=f"{mark}-{n}", store=store)
+        for n, ring in enumerate(rings)
+    ]
+    found = await faults(world, "areas", collection(*tiny), "geojson")
+    assert len(found) == 100 and {one[2] for one in found} == {"geometry"}, "a hundred of them are next to nothing"
+    good = [one for n, one in enumerate(tiny) if n % 1_000]
+    assert (await done(world, "areas", collection(*good), "geojson"))["created"] == len(good)
+    assert (await done(world, "areas", collection(*good), "geojson"))["unchanged"] == len(good)
+
+
+async def test_more_faults_than_the_file_lists_are_counted_in_it(world: World) -> None:
+    rows = MOST_KEPT // 2 + 40
+    wrong = "".join(f"S-{n},Shop,91,181,Europe/Helsinki\n" for n in range(rows))
+    upload = await ended(world, "stores", HEADER + wrong)
+    assert (upload["rows"], upload["rejected"]) == (rows, rows)
+    assert (upload["faults_found"], upload["faults_listed"]) == (2 * rows, MOST_KEPT)
+    told = await rejected(world, upload)
+    assert len(told) == MOST_KEPT + 1 and told[-2]["row"] == str(MOST_KEPT // 2)
+    assert (told[-1]["row"], told[-1]["code"]) == ("", "more_faults") and "80 more faults" in told[-1]["detail"]
+
+
+QUOTED = {
+    "a line end within quotes": HEADER + 'Q-1,"Sh\nop",60.1,24.9,Europe/Helsinki\n',
+    "a quote within a cell": HEADER + 'Q-1,5" pipes,60.1,24.9,Europe/Helsinki\n',
+    "doubled quotes": HEADER + 'Q-1,"5"" pipes",60.1,24.9,Europe/Helsinki',
+    "a last cell that is quoted": HEADER + 'Q-1,Shop,60.1,24.9,"Europe/Helsinki"',
+}
+
+
+@pytest.mark.parametrize("name", QUOTED)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+async def test_quotes_that_are_closed_are_no_fault(world: World, name: str, end: str) -> None:
+    assert (await done(world, "stores", QUOTED[name].strip() + end, dry_run=True))["created"] == 1
 
 
 async def test_a_collection_on_another_ellipsoid(world: World) -> None:

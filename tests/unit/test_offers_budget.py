@@ -12,10 +12,10 @@ def test_what_was_set_aside_is_begun_once_and_is_in_a_stored_block_already() -> 
     blocks = Blocks()
     blocks.grant(1, 5)  # a lease may come before the switch
     for _ in range(2):
-        blocks.begin([1], [15])
+        blocks.begin({1: 15})
     assert (blocks.left(1), blocks.unwritten) == (20, {1})
     blocks.restore(2, granted=15, spent=3)
-    blocks.begin([2, 3], [15, 0])
+    blocks.begin({2: 15, 3: 0})
     assert (blocks.left(2), blocks.left(3), blocks.unwritten) == (12, 0, {1})
 
 
@@ -63,3 +63,21 @@ def test_a_negative_move_is_a_bug(move: object) -> None:
     assert callable(move)
     with pytest.raises(LedgerError):
         move(Blocks(), 1, -1)
+
+
+def test_many_begin_as_each_would() -> None:
+    """Whether none was known before, or some had begun, or had been granted something."""
+    for known in ((), ((2, 7),), ((2, 7), (9, 1))):
+        for granted in ((), (3, 8)):
+            one, many = Blocks(), Blocks()
+            for blocks in (one, many):
+                for campaign, coupons in known:
+                    blocks.begin({campaign: coupons})
+                for campaign in granted:
+                    blocks.grant(campaign, 4)
+            for campaign in (1, 2, 3):
+                one.begin({campaign: 10 * campaign})
+            many.begin({campaign: 10 * campaign for campaign in (1, 2, 3)})
+            many.begin({1: 10})
+            assert one.unwritten == many.unwritten and one.campaigns() == many.campaigns()
+            assert [one.left(c) for c in range(10)] == [many.left(c) for c in range(10)]
