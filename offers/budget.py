@@ -40,7 +40,7 @@ class Blocks:
         return int(self.table.nbytes)
 
     def begin(self, coupons: Mapping[int, int]) -> None:
-        """What was set aside here when the budgets were made, by campaign; once a campaign, however often it is said."""
+        """What was set aside here when the budgets were made, by campaign; once each, however often it is said."""
         given = np.array([(campaign, n) for campaign, n in coupons.items() if n], np.int64).reshape(-1, 2)
         if len(given):
             _not_negative(int(given[:, 1].min()))
