@@ -26,6 +26,7 @@ from benchmarks import (
     geo_scale,
     ingest,
     latency,
+    match_jitter,
     memory,
     result,
     stop,
@@ -52,6 +53,7 @@ BENCHES: dict[str, Callable[[Plan], Awaitable[list[Row]]]] = {
     "geo_nearest": geo_nearest.bench,
     "geo_pings": geo_pings.bench,
     "geo_compile": geo_compile.bench,
+    "match_jitter": match_jitter.bench,
     "upload_inventory": upload_inventory.bench,
     "upload_campaigns": upload_campaigns.bench,
 }

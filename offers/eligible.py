@@ -64,8 +64,8 @@ class Moment:
 
 
 def candidates(snapshot: Snapshot, triggers: Sequence[Trigger]) -> Iterator[Candidate]:
-    """Campaigns of the triggers' fences that wait for just such a trigger; of a dwell, for that very threshold;
-    of a start, those that began."""
+    """Campaigns of the triggers' fences that wait for just such a trigger; of a dwell or an approach, for that very
+    threshold; of a start, those that began."""
     postings = snapshot.postings
     for trigger in triggers:
         fence = trigger.fence
@@ -83,7 +83,9 @@ def _waits(campaign: LiveCampaign, trigger: Trigger) -> bool:
     if trigger.kind == "start":
         met = campaign.trigger == "enter" or (campaign.trigger == "dwell" and campaign.dwell_s <= trigger.dwell_s)
         return met and campaign.id in trigger.started
-    return campaign.trigger == trigger.kind and (trigger.kind != "dwell" or campaign.dwell_s == trigger.dwell_s)
+    threshold_s = campaign.lead_s if trigger.kind == "approach" else campaign.dwell_s
+    timed = trigger.kind in ("dwell", "approach")
+    return campaign.trigger == trigger.kind and (not timed or threshold_s == trigger.dwell_s)
 
 
 def reason(candidate: Candidate, moment: Moment) -> Reason | None:

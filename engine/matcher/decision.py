@@ -8,6 +8,7 @@ from uuid import UUID
 
 import xxhash
 
+from geo.arrays import Records
 from offers.decide import Held
 from offers.live import LiveCampaign
 
@@ -57,6 +58,8 @@ class StepResult:
     """Campaigns that held an offer back because the block was spent."""
     low: set[int] = field(default_factory=set)
     """Campaigns whose block will be spent soon."""
+    visits: list[Records] = field(default_factory=list)
+    """Each VISITED[n] (`geo.records`): visits that ended, once no late ping can change them."""
 
     @property
     def urgent(self) -> bool:

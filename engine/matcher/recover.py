@@ -17,11 +17,13 @@ from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
 from engine.matcher.checkpoint import Checkpoints, Head
 from engine.matcher.grants import lease
+from engine.matcher.rules import rules_of
 from engine.matcher.snapshots import Snapshots
 from engine.matcher.state import LOCATION, State
 from engine.matcher.step import step
 from engine.postgres import queries
 from engine.settings import Settings
+from geo.settling import Settling
 
 log = structlog.get_logger()
 
@@ -53,6 +55,7 @@ class Recovery:
         self._checkpoints = checkpoints
         self._snapshots = snapshots
         self._event_age_ms = settings.event_age_s * 1000
+        self._rules, self._late_ms = rules_of(settings), settings.fence_late_s * 1000
 
     async def take_over(self, p: int) -> Owned:
         """Raise the epoch, shut earlier owners out of the checkpoint, rebuild the state."""
@@ -106,7 +109,7 @@ class Recovery:
 
     async def _load(self, p: int) -> State:
         """Everything that rests on tables, as of one moment."""
-        read, state = queries.matcher, State(p)
+        read, state = queries.matcher, State(p, rules=self._rules, settling=Settling(self._rules, self._late_ms))
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             rows = {row["p"]: row async for row in read.partitions(connection)}
             state.fact_seq, state.loaded_seq = rows[p]["fact_seq"], rows[p]["facts_written"]

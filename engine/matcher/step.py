@@ -26,7 +26,9 @@ from geo.cells import coarse
 from geo.match import match
 from geo.starting import appeared, arrive, meet
 from geo.transitions import PING, Kind, advance, switch, tick
+from geo.transitions import Reason as Ended
 from offers.decide import Search, Trigger
+from offers.leads import leads
 from offers.snapshot import Snapshot
 
 EVENT_AGE_MS = 120_000
@@ -90,19 +92,47 @@ class _Step:
         if len(consented) < len(pings):
             self.count("ping.no_consent", len(pings) - len(consented))
             pings = pings[consented]
-        moved = advance(self.state.presence, self.state.snapshot.fences, pings, starts=self.state.begun.starts)
+        self._hear(entries, pings, np.searchsorted(consented, ends))
+        moved = advance(
+            self.state.presence, self.state.snapshot.fences, pings, self.state.rules, self.state.begun.starts
+        )
+        found = self._approached(pings, moved.transitions)
         self.state.pings.follow(pings["row"])
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
         self.count("ping.late", moved.late)
-        self.count("ping.uncertain", moved.uncertain)
+        self.count("undecided.stale", moved.late)
+        for why, pairs in moved.undecided.items():
+            self.count(f"undecided.{why.name.lower()}", pairs)
         self.count("ping.invalid", moved.invalid)
-        cells = _cells(pings[moved.transitions["ping"]])
-        for number, group, cell in _grouped(moved.transitions, "ping", cells):
+        cells = _cells(pings[found["ping"]])
+        for number, group, cell in _grouped(found, "ping", cells):
             ping, entry = pings[number], entries[bisect_right(ends, int(consented[number]))]
             at_ms = int(ping["at_ms"])
             event = Event(entry, int(ping["row"]), at_ms, ("ping", at_ms), cell, _initial(group))
             self._transitions(event, group)
+
+    def _hear(self, entries: list[Entry], pings: Records, ends: NDArray[np.intp]) -> None:
+        """Keep the pings of each entry, which end at *ends*, for the visits they tell of."""
+        for entry, first, end in zip(entries, [0, *ends.tolist()], ends.tolist(), strict=False):
+            self.state.settling.hear(pings[first:end], entry.log_ms)
+
+    def _approached(self, pings: Records, transitions: Records) -> Records:
+        """*transitions* of the pings, and what they approach; in order of `ping`."""
+        snapshot = self.state.snapshot
+        exits = transitions[transitions["kind"] == int(Kind.EXIT)]
+        found = self.state.approaches.advance(snapshot.fences, leads(snapshot), pings, exits, self.state.rules)
+        if not len(found):
+            return transitions
+        both = np.concatenate([transitions, found])
+        return both[np.argsort(both["ping"], kind="stable")]
+
+    def _visited(self, visits: Records) -> None:
+        """Visits that are over, all late pings counted: told, and counted by why they ended."""
+        if self.deciding and len(visits):
+            self.result.visits.append(visits)
+            for reason, n in zip(*np.unique(visits["reason"], return_counts=True), strict=True):
+                self.count(f"visit.{Ended(int(reason)).name.lower()}", int(n))
 
     def _transitions(self, event: Event, transitions: Sequence[np.void], started: frozenset[int] | None = None) -> None:
         """All transitions of one customer at one event: count them, and judge those that can make an offer. *started*:
@@ -114,10 +144,11 @@ class _Step:
         for transition in transitions:
             kind = Kind(int(transition["kind"]))
             self.count(f"trigger.{kind.name.lower()}")
-            if kind is not Kind.EXIT:
+            if kind is not Kind.EXIT or int(transition["reason"]) == Ended.LEFT:
                 trigger = self._trigger(kind, transition, started)
                 fence = int(self.state.snapshot.fences.fence[trigger.fence])
-                triggers[trigger] = derived("visit", self.number(event.row), fence, int(transition["since_ms"]))
+                what = "approach" if kind is Kind.APPROACH else "visit"
+                triggers[trigger] = derived(what, self.number(event.row), fence, int(transition["since_ms"]))
         self._judge(event, triggers)
 
     def _trigger(self, kind: Kind, transition: np.void, started: frozenset[int] | None) -> Trigger:
@@ -138,7 +169,10 @@ class _Step:
 
     def _tick(self, entry: Entry) -> None:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
-        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms)
+        index = self.state.snapshot.fences
+        found = tick(self.state.presence, index, entry.log_ms, self.state.rules)
+        self.state.approaches.visited(index, found[found["kind"] == int(Kind.EXIT)])
+        self._visited(self.state.settling.settle(index, entry.log_ms))
         for row, group, cell in self._by_row(found):
             self._transitions(Event(entry, row, entry.log_ms, ("tick", entry.position), cell, initial=False), group)
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
@@ -178,8 +212,10 @@ class _Step:
         if revision <= self.state.revision or revision not in self.snapshots:
             return
         old, new = self.state.snapshot, self.snapshots[revision]
-        gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
+        gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms, self.state.rules)
         self.count("trigger.exit", len(gone))
+        self.state.approaches.visited(old.fences, gone)
+        self._visited(self.state.settling.switch(old.fences, new.fences, entry.log_ms))
         self.state.snapshot, self.state.revision = new, revision
         self.state.begin_blocks(fresh(old, new))
         self._start(entry, began(old, new), appeared(old.fences, new.fences))
@@ -190,7 +226,7 @@ class _Step:
         state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
         state.begun.note(started, fresh_from_ms, state.snapshot)
         stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
-        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
+        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms, state.rules)
         found = np.concatenate([stayed, came])
         for row, group, cell in self._by_row(found[np.argsort(found["row"], kind="stable")]):
             event = Event(entry, row, entry.log_ms, ("switch", state.revision), cell, initial=False)
@@ -244,7 +280,12 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
     return pings
 
 
-_OFFERS: dict[Kind, Literal["enter", "dwell"]] = {Kind.ENTER: "enter", Kind.DWELL: "dwell"}
+_OFFERS: dict[Kind, Literal["enter", "dwell", "exit", "approach"]] = {
+    Kind.ENTER: "enter",
+    Kind.DWELL: "dwell",
+    Kind.EXIT: "exit",
+    Kind.APPROACH: "approach",
+}
 _TAKES: dict[EntryKind, Callable[[_Step, Entry], None]] = {
     EntryKind.TICK: _Step._tick,
     EntryKind.SEARCH: _Step._search,
