@@ -8,6 +8,7 @@ order of time, and its enters and exits be counted as `naive_transitions` does.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 import geo
 from benchmarks.bars import Plan
 from benchmarks.geo_shapes import Floats
+from benchmarks.peers import tile38_told
 from benchmarks.result import Row, noted, row
 from engine.demo.noise import ACCURACY_SIGMA
 from engine.demo.tracks import RUN, read_track
@@ -78,14 +80,17 @@ class Score(NamedTuple):
 async def bench(plan: Plan) -> list[Row]:
     """All seeds; the shares and counts are those of all of them together."""
     geo.warm()
-    scores = [score(day(plan, seed)) for seed in range(plan.count("seeds"))]
+    days = [day(plan, seed) for seed in range(plan.count("seeds"))]
+    scores = [score(one) for one in days]
     each = [one.ours / one.naive for one in scores]
     total = Score(*(sum(column) for column in zip(*scores, strict=True)))
+    few = plan.count("tile38_seeds")
+    peer = of_tile38(days[:few], sum(one.naive for one in scores[:few]))
     note = f"{total.ours} transitions, the naive detector {total.naive}, in {total.days:.1f} device-days"
     of = f"{total.real} stays of five minutes or more inside a fence"
     strict = f"{total.strictly_false / total.days:.1f} a device-day touch nothing but the rim, never the inside"
     return [
-        noted(row(plan.bar("share_of_naive"), each, note, total.ours / total.naive), tile38(plan)),
+        noted(row(plan.bar("share_of_naive"), each, note, total.ours / total.naive), peer),
         row(plan.bar("missed_visits"), [float(one.missed) for one in scores], of, float(total.missed)),
         row(plan.bar("false_visits"), [one.false / one.days for one in scores], strict, total.false / total.days),
     ]
@@ -190,6 +195,12 @@ def stays(edge_m: Floats, at_ms: Longs, least_ms: int = 300_000) -> list[tuple[i
     return [(since_ms, until_ms) for since_ms, until_ms in spans if until_ms - since_ms >= least_ms]
 
 
-def tile38(plan: Plan) -> str:
-    """What the row says of Tile38; nothing where it was not asked."""
-    return ""
+def of_tile38(days: Sequence[Day], naive: int) -> str:
+    """What the first row says of Tile38, told the same fixes."""
+    if not tile38_told.PROGRAM.exists():
+        return "; Tile38 is not installed"
+    with tile38_told.serving() as client:
+        each = (tile38_told.transitions(client, one.circles, one.fixes["lat"], one.fixes["lng"]) for one in days)
+        count = sum(each)
+        asked = f"{count} told by Tile38 {tile38_told.VERSION}"
+    return f"; of the first {len(days)} days {asked}, {naive} by the naive detector"
