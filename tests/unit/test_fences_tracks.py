@@ -38,12 +38,16 @@ BY_HAND = {
         ("Grande Grill", 249, 425),
         # Three minutes of exercises on the corner, at 16 to 60 m.
         ("Picnic", 650, 841),
+        # The far end of the round: once across the corner, 26 s.
+        ("Patricia", 1485, 1511),
         # Home: 40 s along the same street, at 21 m.
         ("Picnic", 1562, 1604),
         ("Grande Grill", 1720, 1829),
         ("Pien", 1744, 2577),
         # The last stretch: two and a half minutes around the laundry.
         ("Pyykkipoika", 3437, 3614),
+        # And the optician next to it, as it goes on.
+        ("Salme", 3695, 3746),
     ],
     "ride.gpx.gz": [
         # A bicycle at 4 m/s crosses a circle in about 20 s; each is passed once.
