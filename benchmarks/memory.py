@@ -20,6 +20,7 @@ from engine.log.keys import PARTITIONS
 from engine.matcher.state import State
 from geo.fence import Circle
 from geo.index import FenceIndex
+from geo.settling import LATE_MS
 from geo.transitions import PING, advance
 
 RADIUS_M = 40.0
@@ -79,7 +80,10 @@ def fill(plan: Plan) -> Held:
     states = [_state(p, index, pings[p], plan.count("notes")) for p in range(PARTITIONS)]
     gc.collect()
     return Held(
-        arrays=sum(state.presence.nbytes + state.pings.nbytes + state.caps.nbytes for state in states),
+        arrays=sum(
+            state.presence.nbytes + state.settling.presence.nbytes + state.pings.nbytes + state.caps.nbytes
+            for state in states
+        ),
         resident=_resident_bytes() - before,
         visits=sum(len(state.presence.slots(0, rows)) for state in states),
     )
@@ -103,6 +107,8 @@ def _state(p: int, index: FenceIndex, pings: np.ndarray, notes: int) -> State:
     state.reserve(len(pings))
     advance(state.presence, index, pings)
     state.pings.follow(pings["row"])
+    state.settling.hear(pings, 0)
+    state.settling.settle(index, LATE_MS)
     for note in range(notes):
         for one in range(len(pings)):
             state.caps.note(one, note + 1, 1_700_000_000_000)

@@ -45,6 +45,16 @@ class Settings:
     group_commit_ms: float = _knob(2.0, "longest wait of an accepted ping for company before it is appended")
     lease_s: int = _knob(60, "how long a sender may hold messages without a word before another may take them")
     event_age_s: int = _knob(120, "a ping older than this makes no offer")
+    fence_accuracy_m: float = _knob(50.0, "a fix less accurate than this begins no visit")
+    fence_margin_m: float = _knob(
+        20.0, "a fix has left once it is farther away than this beyond what it may be wrong by"
+    )
+    fence_rim_m: float = _knob(20.0, "width of the rim around a fence in which a visit goes on")
+    fence_rim_share: float = _knob(0.1, "the same, as a share of the radius; the wider one counts")
+    fence_silent_s: int = _knob(1_800, "a visit without a fix inside for longer than this has ended")
+    fence_evidence_s: int = _knob(20, "a visit begins or ends when fixes speak for so long; 0: by one fix")
+    fence_speed_m_s: float = _knob(50.0, "a fix that took more speed than this needs others to be believed")
+    fence_late_s: int = _knob(30, "how long visits wait for late pings")
     token_life_s: int = _knob(3600, "life of a customer token")
     rate_per_minute: int = _knob(600_000, "requests a minute and API key before 429")
     log_level: str = _knob("info", "debug, info, warning or error")

@@ -1,8 +1,10 @@
-"""What one fix says about one fence, and when a dwell is due. Kernels only.
+"""What one fix says about one fence, how much that weighs, and when a dwell is due. Kernels only.
 
 Arrival asks which side of the edge the fix is on; departure asks for more, in two ways: beyond what the fix
 may be wrong by, and beyond a rim that keeps a jittering phone from flapping. Between them a fix is undecided:
 the visit goes on, unconfirmed.
+
+Phones lie about their accuracy now and then, so one fix among many is not believed alone: see `Rules.evidence_ms`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ from geo.arrays import Records
 from geo.edge import Spot
 from geo.index import Dwells
 from geo.kernels import constant, kernel
-from geo.records import Kind, Rules, Work
+from geo.records import NEVER, Kind, Rules, Verdict, Work
+from geo.sphere import arc_m, unit
 from geo.units import MS_PER_S
 from geo.visits import write
 
 _DWELL = constant(Kind.DWELL)
+_IN, _OUT = constant(Verdict.IN), constant(Verdict.OUT)
+_ACCURACY_TOO_LOW, _ON_BOUNDARY = constant(Verdict.ACCURACY_TOO_LOW), constant(Verdict.ON_BOUNDARY)
 
 
 class Fix(NamedTuple):
@@ -28,6 +33,7 @@ class Fix(NamedTuple):
     here: Spot
     accuracy_m: float
     at_ms: int
+    weight_ms: int
 
 
 @kernel
@@ -48,6 +54,31 @@ def departs(edge_m: float, radius_m: float, accuracy_m: float, rules: Rules) -> 
     departs.
     """
     return edge_m > accuracy_m + rules.margin_m and not confirms(edge_m, radius_m, rules)
+
+
+@kernel
+def verdict(edge_m: float, radius_m: float, accuracy_m: float, rules: Rules) -> int:
+    """The verdict of a fix on a visit that is open."""
+    if confirms(edge_m, radius_m, rules):
+        return _IN
+    if departs(edge_m, radius_m, accuracy_m, rules):
+        return _OUT
+    return _ACCURACY_TOO_LOW if accuracy_m > rules.arrival_accuracy_m else _ON_BOUNDARY
+
+
+@kernel
+def weight_ms(customer: Records, ping: Records, here: Spot, rules: Rules) -> int:
+    """How much time the fix speaks for; *customer* has the fix before it."""
+    if customer["at_ms"] == NEVER:
+        return rules.evidence_ms
+    since_ms, least_ms = int(ping["at_ms"] - customer["at_ms"]), min(rules.least_ms, rules.evidence_ms)
+    far_m = rules.speed_m_s * since_ms / MS_PER_S
+    far_m += known_m(float(ping["accuracy_m"]), rules) + known_m(float(customer["accuracy_m"]), rules)
+    there = unit(float(customer["lat"]), float(customer["lng"]))
+    dx, dy, dz = here[0] - there[0], here[1] - there[1], here[2] - there[2]
+    if arc_m(dx * dx + dy * dy + dz * dz) > far_m:
+        return least_ms
+    return min(max(since_ms, least_ms), rules.evidence_ms)
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Where everybody is: the last fix and the open visits of each customer of one partition.
 
-48 bytes a customer and 32 a visit, in arrays that grow by doubling.
+48 bytes a customer and 48 a visit, in arrays that grow by doubling.
 """
 
 from __future__ import annotations
@@ -84,16 +84,17 @@ class Presence:
         if not 0 <= row < self.rows:
             return []
         records = self.pool[self.slots(row, row + 1)]
+        records = records[records["begun"] != 0]
         return [Visit(*(int(record[name]) for name in Visit._fields)) for record in records]
 
     def slots(self, first_row: int, end_row: int) -> Ints:
-        """i4[n]: records in `pool` of the open visits of rows [first_row, end_row), ordered by (row, fence)."""
+        """i4[n]: records in `pool` of the visits and claims of rows [first_row, end_row), ordered by (row, fence)."""
         return slots_of(self.work(), first_row, min(end_row, len(self.customers)))
 
     def inside(self, fence: int) -> Ints:
         """i4[n]: rows with an open visit in the fence at this position of the index, ascending."""
         used = self.pool[: self.ends[USED]]
-        rows: Ints = np.sort(used["row"][(used["fence"] == fence) & (used["row"] != NOBODY)])
+        rows: Ints = np.sort(used["row"][(used["fence"] == fence) & (used["row"] != NOBODY) & (used["begun"] != 0)])
         return rows
 
     def idle(self, before_ms: int) -> Ints:
@@ -115,6 +116,14 @@ class Presence:
         self.customers[row] = _EMPTY
         self.dirty[row >> CHUNK_SHIFT] = True
         return self.settle(work)
+
+    def copy(self) -> Presence:
+        """The same, to go its own way."""
+        other = Presence()
+        other.rows = self.rows
+        for name in ("customers", "pool", "ends", "dirty"):
+            setattr(other, name, getattr(self, name).copy())
+        return other
 
     def void_safe(self) -> None:
         """End every safe region: the fences they were measured against are no longer those in force."""

@@ -29,9 +29,14 @@ _QUESTION_ROWS: Final = 100
 
 def appeared(old: FenceIndex, new: FenceIndex) -> Ints:
     """i4[n]: positions in *new* of the fences that *old* does not have, or has in another shape; ascending."""
+    return np.flatnonzero(~alike(old, new)).astype(np.int32)
+
+
+def alike(old: FenceIndex, new: FenceIndex) -> Flags:
+    """bool[len(new)]: which fences *old* has too, in the same shape."""
     same = np.zeros(len(new), np.bool_)
     _same_shapes(old.kernel_view, new.kernel_view, frozen(new.position_of(old.fence), np.int32), same)
-    return np.flatnonzero(~same).astype(np.int32)
+    return same
 
 
 def arrive(pings: PingIndex, index: FenceIndex, fences: Ints, fresh_from_ms: int, rules: Rules = RULES) -> Records:
@@ -57,7 +62,8 @@ def meet(presence: Presence, fences: Ints, fresh_from_ms: int) -> Records:
     that were confirmed not before *fresh_from_ms*. Changes nothing.
     """
     visits = presence.pool[: presence.ends[USED]]
-    there = np.flatnonzero((visits["row"] != NOBODY) & (visits["last_ms"] >= fresh_from_ms))
+    begun = (visits["row"] != NOBODY) & (visits["begun"] != 0)
+    there = np.flatnonzero(begun & (visits["last_ms"] >= fresh_from_ms))
     visits = visits[there[np.isin(visits["fence"][there], fences)]]
     visits = visits[np.lexsort((visits["fence"], visits["row"]))]
     out = np.zeros(len(visits), TRANSITION)

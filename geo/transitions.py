@@ -6,6 +6,7 @@ advance(b).
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +23,19 @@ from geo.records import (
     DUPLICATE,
     INVALID,
     LATE,
+    NOBODY,
     PING,
     RULES,
     TRANSITION,
-    UNCERTAIN,
+    UNDECIDED,
     Kind,
     Reason,
     Rules,
+    Verdict,
 )
+from geo.starting import alike
 from geo.starts import NO_STARTS, Starts
-from geo.sweeps import edited_dwells, pass_time, remap
+from geo.sweeps import Carried, edited_dwells, pass_time, remap
 from geo.turns import How, leaves_astir, take
 from geo.visits import longer
 
@@ -43,6 +47,7 @@ __all__ = [
     "Kind",
     "Reason",
     "Rules",
+    "Verdict",
     "advance",
     "switch",
     "tick",
@@ -58,9 +63,10 @@ class Advance(NamedTuple):
     duplicate: int
     """At the customer's watermark exactly."""
     late: int
-    """Below it."""
-    uncertain: int
-    """(ping, fence) pairs: inside by position, not begun because the fix was too inaccurate."""
+    """Below it: stale, it decides nothing here. What it tells of visits is `geo.settling`'s."""
+    undecided: Counter[Verdict]
+    """(ping, fence) pairs about which the fix decides nothing, by why: those it lies in without a visit, and those of
+    visits that it does not confirm."""
     invalid: int
     """Position not `valid`, or time outside [0, AT_MS_END)."""
 
@@ -72,7 +78,7 @@ def advance(
     a negative row. *starts* names fences of the index by position.
     """
     if not len(pings):
-        return Advance(frozen(np.empty(0, TRANSITION), TRANSITION), 0, 0, 0, 0, 0)
+        return Advance(frozen(np.empty(0, TRANSITION), TRANSITION), 0, 0, 0, Counter(), 0)
     pings = frozen(pings, PING)
     if (least := int(pings["row"].min())) < 0:
         raise GeoError(f"row {least} is negative")
@@ -85,10 +91,9 @@ def advance(
             work = longer(work)
         else:
             cells[done] = library_leaves(pings["lat"][done : done + 1], pings["lng"][done : done + 1])[0]
-    accepted, duplicate, late, uncertain, invalid = (
-        int(work.tally[name]) for name in (ACCEPTED, DUPLICATE, LATE, UNCERTAIN, INVALID)
-    )
-    return Advance(presence.settle(work), accepted, duplicate, late, uncertain, invalid)
+    accepted, duplicate, late, invalid = (int(work.tally[name]) for name in (ACCEPTED, DUPLICATE, LATE, INVALID))
+    undecided = Counter({why: int(work.tally[UNDECIDED + why]) for why in Verdict if work.tally[UNDECIDED + why]})
+    return Advance(presence.settle(work), accepted, duplicate, late, undecided, invalid)
 
 
 def tick(presence: Presence, index: FenceIndex, now_ms: int, rules: Rules = RULES) -> Records:
@@ -102,21 +107,24 @@ def tick(presence: Presence, index: FenceIndex, now_ms: int, rules: Rules = RULE
     return _by_row(presence.settle(work))
 
 
-def switch(presence: Presence, old: FenceIndex, new: FenceIndex, now_ms: int) -> Records:
+def switch(presence: Presence, old: FenceIndex, new: FenceIndex, now_ms: int, rules: Rules = RULES) -> Records:
     """Carry open visits from *old* to *new* by stable id; TRANSITION[m], ordered by (row, fence), of those
-    whose fence vanished.
+    whose fence vanished (reason fence_gone), or was drawn anew and leaves the last fix decisively outside
+    (fence_edited).
 
-    Their exits (reason fence_gone) are dated *now_ms*, or the last confirming fix if that is later, and name
-    positions of *old*. A fence that moved or changed its radius keeps its visits until the next ping judges
-    them. Where thresholds changed, those already passed at the visit's last confirming fix count as passed:
-    they do not fire for time gone by.
+    Their exits are dated *now_ms*, or the last confirming fix if that is later, and name positions of *old*. Where
+    thresholds changed, those already passed at the visit's last confirming fix count as passed: they do not fire for
+    time gone by.
     """
     target = frozen(new.position_of(old.fence), np.int32)
     edited = np.zeros(len(old), np.bool_)
     edited_dwells(old.kernel_view.dwells, new.kernel_view.dwells, target, edited)
+    moved = np.zeros(len(old), np.bool_)
     if not same_ground(old, new):
         presence.void_safe()
-    return _by_row(presence.settle(remap(presence.work(), target, edited, now_ms)))
+        moved[:] = (target != NOBODY) & ~np.append(alike(old, new), True)[target]
+    carried = Carried(target, edited, moved)
+    return _by_row(presence.settle(remap(presence.work(), carried, new.kernel_view, now_ms, rules)))
 
 
 def _by_row(transitions: Records) -> Records:

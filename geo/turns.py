@@ -10,7 +10,7 @@ from geo.ahead import BLOCK, look_ahead
 from geo.arrays import Cells, Floats, Ints, Longs, Records
 from geo.edge import Spot, edge_m, spot, square_to
 from geo.index import Dwells, IndexArrays, Lookup, node_at
-from geo.judge import Fix, confirms, departs, known_m, ripe, ripen, thresholds
+from geo.judge import Fix, known_m, ripe, ripen, thresholds, verdict, weight_ms
 from geo.kernels import allocating, constant, inlined, kernel
 from geo.leaves import ASK, Grid, leaves
 from geo.position import LAT_MAX_DEG, LNG_MAX_DEG
@@ -24,11 +24,12 @@ from geo.records import (
     LATE,
     NEVER,
     NOBODY,
-    UNCERTAIN,
+    UNDECIDED,
     USED,
     Kind,
     Reason,
     Rules,
+    Verdict,
     Work,
 )
 from geo.safe import clear_m, covers, keep, walked
@@ -38,6 +39,9 @@ from geo.units import AT_MS_END
 from geo.visits import end_visit, open_visit, write
 
 _ENTER, _LEFT, _TIMEOUT = constant(Kind.ENTER), constant(Reason.LEFT), constant(Reason.TIMEOUT)
+_IN, _OUT = constant(Verdict.IN), constant(Verdict.OUT)
+_ACCURACY_TOO_LOW = constant(UNDECIDED + Verdict.ACCURACY_TOO_LOW)
+_UNCORROBORATED = constant(UNDECIDED + Verdict.UNCORROBORATED)
 
 
 class How(NamedTuple):
@@ -122,7 +126,8 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
     if len(found) or head != NOBODY:
         if not _roomy(work, index.dwells, head, len(found)):
             return False
-        fix = Fix(i, int(ping["row"]), here, known_m(float(ping["accuracy_m"]), how.rules), int(ping["at_ms"]))
+        accuracy_m, weight = known_m(float(ping["accuracy_m"]), how.rules), weight_ms(customer, ping, here, how.rules)
+        fix = Fix(i, int(ping["row"]), here, accuracy_m, int(ping["at_ms"]), weight)
         if head != NOBODY:
             _depart(work, index, fix, found, how)
             _dwell(work, index.dwells, fix, how.rules)
@@ -136,9 +141,11 @@ def _turn(work: Work, index: IndexArrays, which: tuple[int, Records, np.uint64],
 
 @inlined
 def _is_in(visits: Records, head: int, found: Ints) -> bool:
-    """Whether the customer's visits, from *head* on, are in just those fences, which ascend."""
+    """Whether the customer's visits, from *head* on, are in just those fences, which ascend, and nothing is weighed."""
     slot, at = head, 0
     while slot != NOBODY and at < len(found) and visits[slot]["fence"] == found[at]:
+        if visits[slot]["weighed_ms"] or not visits[slot]["begun"]:
+            return False
         slot, at = visits[slot]["next"], at + 1
     return slot == NOBODY and at == len(found)
 
@@ -236,16 +243,32 @@ def _depart(work: Work, index: IndexArrays, fix: Fix, found: Ints, how: How) -> 
         while at < len(found) and found[at] < visit["fence"]:
             at += 1
         inside = at < len(found) and found[at] == visit["fence"]
-        edge = 0.0 if inside else edge_m(index, visit["fence"], fix.here)
         if fix.at_ms - last_ms > how.rules.silent_ms:
             end_visit(work, slot, after, _TIMEOUT, fix.ping, last_ms)
-        elif departs(edge, radius_m, fix.accuracy_m, how.rules):
-            end_visit(work, slot, after, _LEFT, fix.ping, fix.at_ms)
-        else:
-            if confirms(edge, radius_m, how.rules):
-                confirm(work, slot, fix.ping, fix.at_ms, how.starts)
+        elif not visit["begun"]:
             after = slot
+        else:
+            edge = 0.0 if inside else edge_m(index, visit["fence"], fix.here)
+            said = verdict(edge, radius_m, fix.accuracy_m, how.rules)
+            if said == _OUT and _weighed(visit, fix) >= how.rules.evidence_ms:
+                end_visit(work, slot, after, _LEFT, fix.ping, visit["turned_ms"])
+            else:
+                if said == _IN:
+                    confirm(work, slot, fix.ping, fix.at_ms, how.starts)
+                    visit["weighed_ms"] = 0
+                else:
+                    work.tally[_UNCORROBORATED if said == _OUT else UNDECIDED + said] += 1
+                after = slot
         slot = following
+
+
+@inlined
+def _weighed(visit: Records, fix: Fix) -> int:
+    """Note that the fix lies outside; for how long such fixes speak now."""
+    if visit["weighed_ms"] == 0:
+        visit["turned_ms"] = fix.at_ms
+    visit["weighed_ms"] += fix.weight_ms
+    return int(visit["weighed_ms"])
 
 
 @inlined
@@ -253,24 +276,57 @@ def _dwell(work: Work, dwells: Dwells, fix: Fix, rules: Rules) -> None:
     """Write the dwells that this fix makes due."""
     slot = work.customers[fix.row]["head"]
     while slot != NOBODY:
-        ripen(work, dwells, slot, fix.ping, fix.at_ms, rules.grace_ms)
+        if work.visits[slot]["begun"]:
+            ripen(work, dwells, slot, fix.ping, fix.at_ms, rules.grace_ms)
         slot = work.visits[slot]["next"]
 
 
 @inlined
 def _arrive(work: Work, fix: Fix, found: Ints, rules: Rules, initial: bool) -> None:
-    """Begin a visit in each fence of *found* (ascending) that the customer is not in, or count that the fix
-    is too uncertain.
+    """Weigh the claims, one in each fence of *found* (ascending) that the customer is not in, and begin those that
+    weigh enough; or count that the fix is too uncertain.
     """
-    after, slot = NOBODY, work.customers[fix.row]["head"]
+    after, slot, clear = NOBODY, work.customers[fix.row]["head"], fix.accuracy_m <= rules.arrival_accuracy_m
     for fence in found:
         while slot != NOBODY and work.visits[slot]["fence"] < fence:
+            after, slot = _passed(work, after, slot, fix.weight_ms if clear else 0)
+        known = slot != NOBODY and work.visits[slot]["fence"] == fence
+        if not clear:
+            work.tally[_ACCURACY_TOO_LOW] += not known or not work.visits[slot]["begun"]
+        elif not known:
+            slot = open_visit(work, fix.row, after, fence, fix.at_ms)
+            work.visits[slot]["begun"] = 0
+        if clear and not work.visits[slot]["begun"]:
+            _claim(work, slot, fix, rules, initial)
+        if clear or known:
             after, slot = slot, work.visits[slot]["next"]
-        if slot != NOBODY and work.visits[slot]["fence"] == fence:
-            continue
-        if fix.accuracy_m > rules.arrival_accuracy_m:
-            work.tally[UNCERTAIN] += 1
-            continue
-        after = open_visit(work, fix.row, after, fence, fix.at_ms)
-        place = write(work, after, _ENTER, fix.ping, fix.at_ms)
-        work.out[place]["initial"] = initial
+    while slot != NOBODY:
+        after, slot = _passed(work, after, slot, fix.weight_ms if clear else 0)
+
+
+@inlined
+def _passed(work: Work, after: int, slot: int, weight_ms: int) -> tuple[int, int]:
+    """(after, slot) of the next one in the list; of a claim in a fence that does not hold the fix less remains."""
+    visit = work.visits[slot]
+    following = visit["next"]
+    if not visit["begun"] and weight_ms > 0:
+        visit["weighed_ms"] -= weight_ms
+        if visit["weighed_ms"] <= 0:
+            end_visit(work, slot, after, _LEFT, NOBODY, 0)
+            return after, following
+    return slot, following
+
+
+@inlined
+def _claim(work: Work, slot: int, fix: Fix, rules: Rules, initial: bool) -> None:
+    """The fix lies inside: more is claimed, and a visit begins if that is enough."""
+    visit = work.visits[slot]
+    visit["last_ms"] = fix.at_ms
+    visit["weighed_ms"] += fix.weight_ms
+    if visit["weighed_ms"] < rules.evidence_ms:
+        work.tally[_UNCORROBORATED] += 1
+        work.dirty[fix.row >> CHUNK_SHIFT] = True
+        return
+    visit["weighed_ms"], visit["begun"] = 0, 1
+    place = write(work, slot, _ENTER, fix.ping, fix.at_ms)
+    work.out[place]["initial"] = initial

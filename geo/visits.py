@@ -59,7 +59,7 @@ def _doubled(array: Array) -> Array:
 
 @kernel
 def open_visit(work: Work, row: int, after: int, fence: int, at_ms: int) -> int:
-    """Link a new visit behind the visit *after* (`NOBODY`: as the first); its slot."""
+    """Link a new visit, begun, behind the visit *after* (`NOBODY`: as the first); its slot."""
     slot = work.ends[FREE]
     if slot == NOBODY:
         slot = work.ends[USED]
@@ -68,7 +68,8 @@ def open_visit(work: Work, row: int, after: int, fence: int, at_ms: int) -> int:
         work.ends[FREE] = work.visits[slot]["next"]
     visit = work.visits[slot]
     visit["row"], visit["fence"], visit["dwelt_s"] = row, fence, 0
-    visit["since_ms"] = visit["last_ms"] = at_ms
+    visit["since_ms"] = visit["last_ms"] = visit["turned_ms"] = at_ms
+    visit["weighed_ms"], visit["begun"] = 0, 1
     void_safe(work, row)
     if after == NOBODY:
         visit["next"] = work.customers[row]["head"]
@@ -124,9 +125,11 @@ def write(work: Work, slot: int, kind: int, ping: int, at_ms: int) -> int:
 
 @kernel
 def end_visit(work: Work, slot: int, after: int, reason: int, ping: int, at_ms: int) -> None:
-    """Write the exit of the visit that follows *after*, and close it."""
-    place = write(work, slot, _EXIT, ping, at_ms)
-    work.out[place]["reason"] = reason
+    """Write the exit of the visit that follows *after*, and close it. A claim is closed without a word."""
+    if work.visits[slot]["begun"]:
+        place = write(work, slot, _EXIT, ping, at_ms)
+        work.out[place]["reason"] = reason
+    work.dirty[work.visits[slot]["row"] >> CHUNK_SHIFT] = True
     close_visit(work, slot, after)
 
 

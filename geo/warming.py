@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from geo.approach import TOLD, Approaches, Leads
+from geo.arrays import frozen
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
 from geo.index import FenceIndex
@@ -21,7 +23,8 @@ from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.polygon import polygon
 from geo.presence import Presence
-from geo.records import NOBODY
+from geo.records import NOBODY, RULES
+from geo.settling import Settling
 from geo.starting import appeared, arrive
 from geo.transitions import PING, advance, switch, tick
 from geo.visits import open_visit, with_room
@@ -69,6 +72,10 @@ def _serve() -> None:
     advance(presence, index, np.array([(0, 0.0, 0.0, 5.0, 0)], PING))
     match(index, np.zeros(MANY), np.zeros(MANY))
     tick(presence, index, 60_000)
+    settling = Settling()
+    settling.hear(np.array([(0, 0.0, 0.0, 5.0, 0)], PING), 0)
+    settling.settle(index, 1 << 40)
+    _approach(index)
     switch(presence, index, index, 60_000)
     unpack(presence, index, 0, pack(presence, index, 0))
     pings = PingIndex(presence)
@@ -81,6 +88,14 @@ def _serve() -> None:
     presence.forget(0)  # a customer with a visit
     pings.remove(0)
     nearest(StoreIndex.build(np.zeros(1, np.int64), np.zeros(1), np.zeros(1)), 0.0, 0.0, 1)
+
+
+def _approach(index: FenceIndex) -> None:
+    """Somebody who goes on, and who was told of a fence that is gone."""
+    approaches, leads = Approaches(), Leads(*[frozen(np.zeros(0), np.int32)] * 2)
+    approaches.told = np.array([(0, 7, 60, 1.0)], TOLD)
+    walk = np.array([(0, 0.0, 0.01 * k, 5.0, 60_000 * k) for k in range(3)], PING)
+    approaches.follow(index, leads, walk, RULES)
 
 
 PARTS: Final[tuple[Callable[[], None], ...]] = (_serve, _build)

@@ -16,14 +16,16 @@ DAY_MS = 86_400_000
 # What PostgreSQL's integer and the longest kept decision allow.
 MOST_COUPONS = 2_147_483_647
 MOST_DAYS = 365
+MOST_ETA_MIN = 120
 MOST_STORES = 1_000
 MOST_AREAS = 100
 MOST_MINOR = 1_000_000_000_000
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-Trigger = Literal["enter", "dwell", "search", "start"]
-"""`start`: when it becomes live, to everybody in its audience, wherever they are; or only to who is inside."""
+Trigger = Literal["enter", "dwell", "exit", "approach", "search", "start"]
+"""`exit`: who leaves, not who falls silent there. `approach`: who, going on like this, is there within `eta_minutes`.
+`start`: when it becomes live, to everybody in its audience, wherever they are; or only to who is inside."""
 
 Code = Annotated[str, Meta(min_length=1, max_length=128, description="the retailer's own code")]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -146,6 +148,7 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     radius_m: Annotated[float, Meta(ge=10, le=5_000)]
     areas: Annotated[list[Area], Meta(max_length=MOST_AREAS, description="one a store at most")] = []
     dwell_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    eta_minutes: Annotated[int, Meta(ge=0, le=MOST_ETA_MIN, description="of trigger approach: minutes away")] = 0
     starts_at: Instant
     ends_at: Instant
     schedule: Schedule = Schedule()

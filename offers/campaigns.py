@@ -15,7 +15,6 @@ from offers.kernels.wanted import END_BITS, WORDS
 from offers.live import LiveCampaign, Wanted
 from offers.words import word_keys
 
-_KINDS = {"enter": Kind.ENTER, "dwell": Kind.DWELL, "search": Kind.SEARCH, "start": Kind.START}
 _NOTHING = Wanted()
 
 
@@ -70,10 +69,10 @@ def _row(campaign: LiveCampaign, wanted: list[int]) -> tuple[int, ...]:
         campaign.cap_ms // 1000,
         audience.within_ms // 1000 if audience else 0,
         campaign.cap_coupons,
-        campaign.dwell_s if campaign.trigger == "dwell" else 0,
+        {"dwell": campaign.dwell_s, "approach": campaign.lead_s}.get(campaign.trigger, 0),
         place,
         campaign.priority,
-        _KINDS[campaign.trigger],
+        Kind[campaign.trigger.upper()],
         open_only | (Flag.AUDIENCE if audience else 0),
     )
 

@@ -227,7 +227,7 @@ def _triggers(triggers: Sequence[Trigger], searches: Sequence[Search]) -> Record
     out = np.zeros(len(triggers), TRIGGER)
     for one, trigger in zip(out, triggers, strict=True):
         one["kind"], one["fence"] = Kind[trigger.kind.upper()], trigger.fence
-        one["dwell_s"] = trigger.dwell_s if trigger.kind in ("dwell", "start") else 0
+        one["dwell_s"] = trigger.dwell_s if trigger.kind in ("dwell", "approach", "start") else 0
         one["search"] = NONE if trigger.search is None else searches.index(trigger.search)
         one["edge_m"], one["since_ms"], one["last_ms"] = trigger.edge_m, trigger.since_ms, trigger.last_ms
     return out

@@ -31,11 +31,12 @@ class Search:
 class Trigger(Struct, frozen=True):
     """What an event means for one fence."""
 
-    kind: Literal["enter", "dwell", "search", "start"]
+    kind: Literal["enter", "dwell", "exit", "approach", "search", "start"]
     fence: int
     """Place in the snapshot's fences."""
     dwell_s: int = 0
-    """The threshold that was reached, of a dwell; how much of the visit has passed by thresholds, of a start."""
+    """The threshold that was reached, of a dwell or an approach; of a start, how much of the visit has passed by
+    thresholds."""
     search: Search | None = None
     edge_m: float = 0.0
     """Signed distance to the fence's edge at the event, negative inside; 0 where it is not known."""

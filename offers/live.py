@@ -52,9 +52,11 @@ class LiveCampaign(Struct, frozen=True, kw_only=True):
     id: int
     retailer: int
     code: str
-    trigger: Literal["enter", "dwell", "search", "start"]
+    trigger: Literal["enter", "dwell", "exit", "approach", "search", "start"]
     """`start`: meets only who is inside when it begins."""
     dwell_s: int
+    lead_s: int = 0
+    """How long before the arrival an approach is answered."""
     starts_ms: int
     ends_ms: int
     only_while_open: bool

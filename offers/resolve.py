@@ -36,12 +36,15 @@ def live(row: CampaignRow, products: ProductCodes) -> LiveCampaign:
         raise LeftOut("it goes to its whole audience, nobody is matched")
     if spec.trigger == "dwell" and spec.dwell_s < 1:
         raise LeftOut("it waits for a dwell of no seconds")
+    if spec.trigger == "approach" and spec.eta_minutes < 1:
+        raise LeftOut("it waits for an approach of no minutes")
     return LiveCampaign(
         id=row.id,
         retailer=row.retailer,
         code=spec.code,
         trigger=spec.trigger,
         dwell_s=spec.dwell_s,
+        lead_s=60 * spec.eta_minutes,
         starts_ms=_ms(spec.starts_at),
         ends_ms=_ms(spec.ends_at),
         only_while_open=spec.schedule.only_while_open,

@@ -19,7 +19,8 @@ from offers.products import ProductTable
 
 _CALLS = np.zeros(max(Kind) + 1, np.uint8)
 """Kind of a campaign → transition that calls it up; 0 for none."""
-_CALLS[[Kind.ENTER, Kind.DWELL, Kind.START]] = Transition.ENTER, Transition.DWELL, Transition.ENTER
+for _one in Transition:
+    _CALLS[Kind[_one.name]] = Transition.ENTER if _one is Transition.START else _one
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
@@ -100,7 +101,7 @@ class Snapshot:
         return called
 
     def _calls(self) -> npt.NDArray[np.bool_]:
-        """A start is answered by whoever began, an exit by nobody. Who is found in a new fence enters it, and meets
+        """A start is answered by whoever began. Who is found in a new fence enters it, and meets
         what goes to who is inside at the start."""
         called = np.zeros((max(Transition) + 1, len(self.fence_store)), np.bool_)
         fences = np.repeat(np.arange(len(self.fence_store)), np.diff(self.postings.ptr))

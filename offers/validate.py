@@ -166,6 +166,11 @@ def _trigger(campaign: Campaign) -> Found:
         yield "dwell_s", "missing", "A dwell campaign says after how many seconds it answers."
     if campaign.trigger != "dwell" and campaign.dwell_s:
         yield "dwell_s", "not_applicable", f"A campaign triggered by {campaign.trigger} does not wait for a dwell."
+    if campaign.trigger == "approach" and campaign.eta_minutes < 1:
+        yield "eta_minutes", "missing", "An approach campaign says how many minutes before the arrival it answers."
+    if campaign.trigger != "approach" and campaign.eta_minutes:
+        sentence = f"A campaign triggered by {campaign.trigger} does not wait for an approach."
+        yield "eta_minutes", "not_applicable", sentence
     if campaign.trigger == "search" and campaign.search is None:
         yield "search", "missing", "A search campaign names the products, brands or categories it answers."
     if campaign.trigger != "search" and campaign.search is not None:

@@ -12,6 +12,7 @@ from engine.settings import Settings, variable
 
 _SERVERS = ("data", "database_url", "redis_url")
 _LOGS = ("clock_offset_ms", "log_level")
+_FENCES = tuple(knob.name for knob in fields(Settings) if knob.name.startswith("fence_"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ ENTRIES = (
         "Takes partitions nobody owns and matches their log. Start as many as you like: each partition has "
         "one owner, and a dead one is replaced within seconds.",
         "candlemaker matcher",
-        (*_SERVERS, "secrets", "event_age_s", *_LOGS),
+        (*_SERVERS, "secrets", "event_age_s", *_FENCES, *_LOGS),
     ),
     Entry(
         "sender",

@@ -110,8 +110,8 @@ def unprovided(old: Snapshot, new: Snapshot) -> tuple[int, ...]:
 
 @lru_cache(maxsize=2)
 def began(old: Snapshot, new: Snapshot) -> frozenset[int]:
-    """The ids of those that begin of themselves; a search calls up its own."""
-    return frozenset(c.id for c in fresh(old, new) if c.trigger != "search")
+    """The ids of those that greet who is there when they begin."""
+    return frozenset(c.id for c in fresh(old, new) if c.trigger in ("enter", "dwell", "start"))
 
 
 def places(snapshot: Snapshot, campaigns: Collection[int]) -> tuple[Ints, Ints]:

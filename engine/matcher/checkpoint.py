@@ -18,6 +18,9 @@ from geo.checkpoint import pack, unpack
 BEGUN = b"begun"
 """In place of a chunk's number: the campaigns that began lately."""
 
+APPROACHES = b"approach:"
+"""Before a chunk's number: who approaches what."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -50,8 +53,12 @@ class Checkpoints:
         chunks = await self._bytes(checkpoint_key(state.p))
         begun = chunks.pop(BEGUN, None)
         for number, content in chunks.items():
-            unpack(state.presence, state.snapshot.fences, int(number), content)
+            if number.startswith(APPROACHES):
+                state.approaches.unpack(int(number.removeprefix(APPROACHES)), content)
+            else:
+                unpack(state.presence, state.snapshot.fences, int(number), content)
         state.presence.take_dirty()
+        state.settling.begin(state.presence)
         state.pings.rebuild()
         if begun is not None:
             state.begun.unpack(begun, state.snapshot)
@@ -68,6 +75,9 @@ class Checkpoints:
             for number in dirty:
                 content = pack(state.presence, state.snapshot.fences, number)
                 await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, number, content])
+                if len(state.approaches.trends):
+                    name, content = APPROACHES + b"%d" % number, state.approaches.pack(number)
+                    await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, name, content])
             if begun:
                 await self._call("candlemaker_chunk", [head_key(p), staged_key(p)], [epoch, BEGUN, state.begun.pack()])
             trim_below = entry_id(state.position + 1)

@@ -9,6 +9,7 @@ from uuid import UUID
 import xxhash
 
 from engine.log.transitions import Told
+from geo.arrays import Records
 from offers.decide import Held
 from offers.live import LiveCampaign
 from offers.silences import Silences
@@ -62,6 +63,8 @@ class StepResult:
     """Campaigns that held an offer back because the block was spent."""
     low: set[int] = field(default_factory=set)
     """Campaigns whose block will be spent soon."""
+    visits: list[Records] = field(default_factory=list)
+    """Each VISITED[n] (`geo.records`): visits that ended, once no late ping can change them."""
 
     transitions: list[Told] = field(default_factory=list)
     """For who subscribes; the cycle takes them out after each step."""

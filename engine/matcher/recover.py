@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import asyncpg
 import structlog
 
-from engine.errors import SettingError, Zombie
+from engine.errors import Zombie
 from engine.log.keys import PARTITIONS
 from engine.log.stream import Log
 from engine.matcher.begun import NOTHING, set_aside
 from engine.matcher.checkpoint import Checkpoints, Head
 from engine.matcher.grants import lease
+from engine.matcher.rules import rules_of
 from engine.matcher.snapshots import Snapshots
 from engine.matcher.state import LOCATION, State
 from engine.matcher.step import step
 from engine.postgres import queries
-from engine.settings import Settings, variable
-from geo.records import BARE, RULES, Rules
+from engine.settings import Settings
+from geo.settling import Settling
 
 log = structlog.get_logger()
 
@@ -44,14 +45,6 @@ class Owned:
     facts_appended: int = 0
 
 
-def rules_of(settings: Settings) -> Rules:
-    """What `hysteresis` stands for; raises `SettingError` for a word it does not know."""
-    try:
-        return {"on": RULES, "off": BARE}[settings.hysteresis]
-    except KeyError:
-        raise SettingError(f"{variable('hysteresis')}={settings.hysteresis!r} is neither on nor off") from None
-
-
 class Recovery:
     """Turns a partition whose lock we hold into an `Owned` one."""
 
@@ -63,7 +56,7 @@ class Recovery:
         self._checkpoints = checkpoints
         self._snapshots = snapshots
         self._event_age_ms = settings.event_age_s * 1000
-        self._rules = rules_of(settings)
+        self._rules, self._late_ms = rules_of(settings), settings.fence_late_s * 1000
 
     async def take_over(self, p: int) -> Owned:
         """Raise the epoch, shut earlier owners out of the checkpoint, rebuild the state."""
@@ -117,7 +110,7 @@ class Recovery:
 
     async def _load(self, p: int) -> State:
         """Everything that rests on tables, as of one moment."""
-        read, state = queries.matcher, State(p, rules=self._rules)
+        read, state = queries.matcher, State(p, rules=self._rules, settling=Settling(self._rules, self._late_ms))
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             rows = {row["p"]: row async for row in read.partitions(connection)}
             state.fact_seq, state.loaded_seq = rows[p]["fact_seq"], rows[p]["facts_written"]

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.matcher.begun import Begun
+from geo.approach import Approaches
 from geo.arrays import Records
 from geo.pings import PingIndex
 from geo.presence import Presence
 from geo.records import RULES, Rules
+from geo.settling import Settling
 from offers.budget import Blocks
 from offers.caps import Caps
 from offers.decide import Books
@@ -38,9 +40,14 @@ class State:
     """Facts up to it (outcomes excepted) came with the tables this state was loaded from."""
     revision: int = 0
     snapshot: Snapshot = field(default_factory=Snapshot.empty)
+    rules: Rules = RULES
+    """By which presence judges fixes."""
     presence: Presence = field(default_factory=Presence)
     pings: PingIndex = field(init=False)
     """Who is where now; follows presence."""
+    approaches: Approaches = field(default_factory=Approaches)
+    settling: Settling = field(default_factory=Settling)
+    """Visits as they were, late pings counted. Not checkpointed: a new owner goes on from presence."""
     begun: Begun = field(default_factory=Begun)
     consents: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     caps: Caps = field(default_factory=Caps)
@@ -49,8 +56,6 @@ class State:
     books: Books = field(init=False)
     """Caps, blocks and history together."""
     stopped: set[int] = field(default_factory=set)
-    rules: Rules = RULES
-    """When a customer is in a fence, out of it, or neither."""
     reset_until_ms: int = 0
     """Until then a first fix inside a fence makes no offer: the log was lost, and with it who was inside."""
 
@@ -61,6 +66,8 @@ class State:
     def forget(self, row: int) -> Records:
         """Where the customer is and was: `Presence.forget`."""
         exits = self.presence.forget(row)
+        self.approaches.forget(row)
+        self.settling.forget(row)
         self.pings.remove(row)
         return exits
 

@@ -26,7 +26,9 @@ from geo.records import BARE
 from geo.starting import appeared, arrive, meet
 from geo.transitions import PING, advance, switch, tick
 from geo.transitions import Kind as Transition
+from geo.transitions import Reason as Ended
 from offers.decide import NONE, TRIGGER, Kind, Search
+from offers.leads import leads
 from offers.snapshot import Snapshot
 
 EVENT_AGE_MS = 120_000
@@ -112,17 +114,41 @@ class _Step:
         if len(consented) < len(pings):
             self.count("ping.no_consent", len(pings) - len(consented))
             pings = pings[consented]
+        self._hear(entries, pings, np.searchsorted(consented, ends))
         state = self.state
         moved = advance(state.presence, state.snapshot.fences, pings, state.rules, state.begun.starts)
+        found = self._approached(pings, moved.transitions)
         self.state.pings.follow(pings["row"])
         self.count("ping.accepted", moved.accepted)
         self.count("ping.duplicate", moved.duplicate)
         self.count("ping.late", moved.late)
-        self.count("ping.uncertain", moved.uncertain)
+        self.count("undecided.stale", moved.late)
+        for why, pairs in moved.undecided.items():
+            self.count(f"undecided.{why.name.lower()}", pairs)
         self.count("ping.invalid", moved.invalid)
-        yield from self._transitions(
-            moved.transitions, "ping", lambda at: self._by_ping(entries, ends, consented, pings, at)
-        )
+        yield from self._transitions(found, "ping", lambda at: self._by_ping(entries, ends, consented, pings, at))
+
+    def _hear(self, entries: list[Entry], pings: Records, ends: NDArray[np.intp]) -> None:
+        """Keep the pings of each entry, which end at *ends*, for the visits they tell of."""
+        for entry, first, end in zip(entries, [0, *ends.tolist()], ends.tolist(), strict=False):
+            self.state.settling.hear(pings[first:end], entry.log_ms)
+
+    def _approached(self, pings: Records, transitions: Records) -> Records:
+        """*transitions* of the pings, and what they approach; in order of `ping`."""
+        snapshot = self.state.snapshot
+        exits = transitions[transitions["kind"] == int(Transition.EXIT)]
+        found = self.state.approaches.advance(snapshot.fences, leads(snapshot), pings, exits, self.state.rules)
+        if not len(found):
+            return transitions
+        both = np.concatenate([transitions, found])
+        return both[np.argsort(both["ping"], kind="stable")]
+
+    def _visited(self, visits: Records) -> None:
+        """Visits that are over, all late pings counted: told, and counted by why they ended."""
+        if self.deciding and len(visits):
+            self.result.visits.append(visits)
+            for reason, n in zip(*np.unique(visits["reason"], return_counts=True), strict=True):
+                self.count(f"visit.{Ended(int(reason)).name.lower()}", int(n))
 
     def _by_ping(
         self, entries: list[Entry], ends: list[int], consented: NDArray[np.intp], pings: Records, at: Ints
@@ -173,12 +199,14 @@ class _Step:
                 self.count(f"trigger.{Transition(kind).name.lower()}", n)
         self.result.transitions.append(told(found, snapshot, self.state.p))
         called = snapshot.calls(found["kind"], found["fence"])
+        called &= (found["kind"] != Transition.EXIT) | (found["reason"] == Ended.LEFT)
         return found[called] if called.any() else found[:0]
 
     def _visit(self, transition: np.void) -> UUID:
-        """The visit as an occasion."""
+        """The visit, or the approach, as an occasion."""
         fence = int(self.state.snapshot.fences.fence[transition["fence"]])
-        return derived("visit", self.number(int(transition["row"])), fence, int(transition["since_ms"]))
+        what = "approach" if transition["kind"] == Transition.APPROACH else "visit"
+        return derived(what, self.number(int(transition["row"])), fence, int(transition["since_ms"]))
 
     def _judge(self, events: Events, means: Means) -> Iterator[None]:
         if self.deciding and len(means.triggers):
@@ -195,7 +223,10 @@ class _Step:
 
     def _tick(self, entry: Entry) -> Iterator[None]:
         """Silent phones: dwell reached, visits timed out; after a day without a word, where they were is forgotten."""
-        found = tick(self.state.presence, self.state.snapshot.fences, entry.log_ms, self.state.rules)
+        index = self.state.snapshot.fences
+        found = tick(self.state.presence, index, entry.log_ms, self.state.rules)
+        self.state.approaches.visited(index, found[found["kind"] == Transition.EXIT])
+        self._visited(self.state.settling.settle(index, entry.log_ms))
         yield from self._transitions(found, "row", lambda rows: self._by_row(entry, rows, ("tick", entry.position)))
         if entry.log_ms % FORGET_EVERY_MS < TICK_MS:
             for row in self.state.presence.idle(entry.log_ms - IDLE_MS):
@@ -236,8 +267,10 @@ class _Step:
         if revision <= self.state.revision or revision not in self.snapshots:
             return
         old, new = self.state.snapshot, self.snapshots[revision]
-        gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms)
+        gone = switch(self.state.presence, old.fences, new.fences, entry.log_ms, self.state.rules)
         self._happened(gone, old)
+        self.state.approaches.visited(old.fences, gone)
+        self._visited(self.state.settling.switch(old.fences, new.fences, entry.log_ms))
         self.state.snapshot, self.state.revision = new, revision
         self.state.blocks.begin(set_aside(old, new))
         yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
@@ -248,7 +281,7 @@ class _Step:
         state, fresh_from_ms = self.state, entry.log_ms - self.event_age_ms
         state.begun.note(started, fresh_from_ms, state.snapshot)
         stayed = meet(state.presence, places(state.snapshot, started)[0], fresh_from_ms)
-        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms)
+        came = arrive(state.pings, state.snapshot.fences, fences, fresh_from_ms, state.rules)
         found = np.concatenate([stayed, came])
         yield from self._transitions(
             found[np.argsort(found["row"], kind="stable")],
@@ -297,7 +330,8 @@ def _records(batches: Sequence[PingBatch], ends: Sequence[int]) -> NDArray[np.vo
 
 _KINDS = np.zeros(max(Transition) + 1, np.uint8)
 """What a transition is to offers."""
-_KINDS[[Transition.ENTER, Transition.DWELL, Transition.START]] = Kind.ENTER, Kind.DWELL, Kind.START
+for _one in Transition:
+    _KINDS[_one] = Kind[_one.name]
 _TAKES: dict[EntryKind, Callable[[_Step, Entry], Iterator[None] | None]] = {
     EntryKind.TICK: _Step._tick,
     EntryKind.SEARCH: _Step._search,

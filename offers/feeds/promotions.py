@@ -15,7 +15,7 @@ from offers.money import NoAmount, minor_of
 _NAMES = (
     "promotion_id", "product_applicability", "offer_type", "long_title", "promotion_effective_dates",
     "redemption_channel", "coupon_value_type", "percent_off", "money_off_amount", "minimum_purchase_amount",
-    "limit_quantity", "item_id", "brand", "product_type", "store_code", "trigger", "radius_m", "dwell_s",
+    "limit_quantity", "item_id", "brand", "product_type", "store_code", "trigger", "radius_m", "dwell_s", "eta_minutes",
     "audience", "daily_cap", "budget", "priority", "holdout_percent", "quiet_hours", "tag", "city", "drawn",
     "name", "title", "body", "valid_for_s", "only_while_open", "rrule", "own_codes",
 )  # fmt: skip
@@ -68,7 +68,7 @@ def campaign_of(cells: Cells, currency: str, many: Many) -> dict[str, Any]:
         "creative": {"title": cells.get("title", long_title)[:120], "body": cells.get("body", long_title)[:400]},
         "own_codes": cells.get("own_codes", "false").lower(),
     }
-    for name in ("dwell_s", "priority"):
+    for name in ("dwell_s", "eta_minutes", "priority"):
         if name in cells:
             found[name] = cells[name]
     if trigger == "search":

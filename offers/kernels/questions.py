@@ -22,7 +22,7 @@ _HOURS_UNKNOWN, _CLOSED = rank(Reason.HOURS_UNKNOWN), rank(Reason.STORE_CLOSED)
 _NO_HISTORY, _NOT_IN_AUDIENCE = rank(Reason.NO_HISTORY_CONSENT), rank(Reason.NOT_IN_AUDIENCE)
 _CAP, _BUDGET = rank(Reason.CAP_REACHED), rank(Reason.BUDGET_EXHAUSTED)
 _OPEN, _AUDIENCE = int(Flag.OPEN), int(Flag.AUDIENCE)
-_ENTER, _SEARCH, _START = int(Kind.ENTER), int(Kind.SEARCH), int(Kind.START)
+_ENTER, _DWELL, _SEARCH, _START = int(Kind.ENTER), int(Kind.DWELL), int(Kind.SEARCH), int(Kind.START)
 
 
 class Moment(NamedTuple):
@@ -96,11 +96,12 @@ def coupons(notes: Notes, row: int, campaign: int, since_ms: int) -> int:
 
 @inlined
 def waits(campaign: Rows, place: int, trigger: Rows, begun_ms: Longs) -> bool:
-    """Whether the campaign waits for just such a trigger, of a dwell for that very threshold. At its own start it meets
-    who has entered already, and who has dwelt for as long as it asks; who has not yet will come due. Who is found in
-    a new fence enters it at the start."""
+    """Whether the campaign waits for just such a trigger, of a dwell or an approach for that very threshold. At its own
+    start it meets who has entered already, and who has dwelt for as long as it asks; who has not yet will come due. Who
+    is found in a new fence enters it at the start."""
     if trigger["kind"] == _START or campaign["kind"] == _START:
-        met = campaign["kind"] != _SEARCH and campaign["dwell_s"] <= trigger["dwell_s"]
+        greets = campaign["kind"] == _START or campaign["kind"] == _ENTER or campaign["kind"] == _DWELL
+        met = greets and campaign["dwell_s"] <= trigger["dwell_s"]
         met = met and (trigger["kind"] == _START or trigger["kind"] == _ENTER)
         return bool(met and len(begun_ms) and begun_ms[place] > trigger["last_ms"])
     return bool(campaign["kind"] == trigger["kind"] and campaign["dwell_s"] == trigger["dwell_s"])

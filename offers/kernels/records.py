@@ -23,6 +23,8 @@ class Kind(IntEnum):
     SEARCH = 3
     START = 4
     """Of a trigger: campaigns begin while somebody is there. Of a campaign: it waits for just that."""
+    EXIT = 5
+    APPROACH = 6
 
 
 class Flag(IntEnum):
@@ -52,8 +54,8 @@ CAMPAIGN: Final = np.dtype(
     ]
 )
 """What a decision asks of one campaign: 64 bytes, a line of the processor's cache. `cap_s`: how long a coupon counts;
-`within_s`: how long a purchase makes its buyer part of the audience; `wanted`: where its lists are
-(`offers.kernels.wanted`), -1 without any."""
+`within_s`: how long a purchase makes its buyer part of the audience; `dwell_s`: the threshold of a dwell or an
+approach; `wanted`: where its lists are (`offers.kernels.wanted`), -1 without any."""
 
 EVENT: Final = np.dtype(
     [
@@ -83,9 +85,9 @@ TRIGGER: Final = np.dtype(
     align=True,
 )
 """What an event means for one fence (its place in the index). `edge_m`: signed distance to its edge, negative inside, 0
-where it is not known. `dwell_s`: of a dwell the threshold that was reached, of a start how much of the visit has passed
-by thresholds. Of a start, `since_ms`: when the visit began, `last_ms`: when it was confirmed last. `search`: row of the
-searches, -1 without one."""
+where it is not known. `dwell_s`: of a dwell or an approach the threshold that was reached, of a start how much of the
+visit has passed by thresholds. Of a start, `since_ms`: when the visit began, `last_ms`: when it was confirmed last.
+`search`: row of the searches, -1 without one."""
 
 CANDIDATE: Final = np.dtype(
     [

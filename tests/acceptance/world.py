@@ -217,6 +217,7 @@ async def running() -> AsyncIterator[World]:
                 lease_s=LEASE_S,
                 fcm_service_account=str(stand_in.service_account),
                 fcm_base_url=stand_in.address,
+                fence_evidence_s=0,  # its people jump where others walk
             )
             async with Stack(settings, ("matcher", "matcher-2", "sender", "api"), folder / "logs") as stack:
                 world = await _opened(stack, stand_in)

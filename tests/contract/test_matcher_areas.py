@@ -41,7 +41,7 @@ async def test_who_walks_into_a_drawn_area_gets_the_coupon(settings: Settings, t
     async with owner(settings, tmp_path) as one:
         await one.take()
         for row, (lat, lng) in enumerate([(LAT, LNG), (STORES[0].lat, STORES[0].lng)]):
-            await report(one, row, LAT - 0.03, LNG, one.began_ms)  # three kilometres south, inside of nothing
+            await report(one, row, LAT - 0.03, LNG, one.began_ms - 90_000)  # three kilometres south, inside of nothing
             await report(one, row, lat, lng, one.began_ms + 5)
         await one.cycle.turn()
         await one.cycle.flush(list(one.cycle.owned))

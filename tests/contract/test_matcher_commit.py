@@ -60,7 +60,7 @@ def arrivals(rows: tuple[int, ...] = (0, 1), later_ms: int = 0) -> StepResult:
     """What `step` finds when customers walk in at store 1 and the reports reach the log so much later."""
     log = Log()
     log.wait(later_ms)
-    log.pings(rows, "street", age_ms=later_ms)
+    log.pings(rows, "street", age_ms=later_ms + 60_000)
     log.pings(rows, "one", age_ms=later_ms)
     return step(state(), log.entries, SNAPSHOTS)
 

@@ -24,7 +24,7 @@ async def one(furnished: Settings, tmp_path: Path) -> AsyncIterator[Owner]:
     """The owner of P; customers 0 and 1 stand on the street."""
     async with owner(furnished, tmp_path) as it:
         await it.take()
-        await it.pings([0, 1], "street", it.began_ms)
+        await it.pings([0, 1], "street", it.began_ms - 60_000)
         await it.cycle.turn()
         yield it
 

@@ -89,7 +89,7 @@ async def replaced(pair: Pair) -> Pair:
 
 async def arrive(one: Owner) -> None:
     """Customer 0 walks from the street to store 1; both reports are in the log."""
-    await one.pings([0], "street", one.began_ms)
+    await one.pings([0], "street", one.began_ms - 60_000)
     await one.pings([0], "one", one.began_ms + 5)
 
 
@@ -141,7 +141,7 @@ async def test_an_owner_that_was_replaced_before_any_decision_does_not_move_the_
 ) -> None:
     """Its position is the committed one, so only the epoch tells the two apart."""
     zombie, heir = replaced
-    await heir.pings([0], "street", heir.began_ms)
+    await heir.pings([0], "street", heir.began_ms - 60_000)
     await zombie.cycle.turn()
     before = await books.position()
     await zombie.cycle.flush([P])
@@ -203,7 +203,7 @@ async def test_what_was_not_committed_is_decided_by_the_next_owner(books: Books,
     """Checkpointed on the street, entered the shop, died: presence comes back, and the arrival counts."""
     first, second = pair
     await first.take()
-    await first.pings([0], "street", first.began_ms)
+    await first.pings([0], "street", first.began_ms - 60_000)
     await first.cycle.turn()
     await first.cycle.drain()
     await first.pings([0], "one", first.began_ms + 5)

@@ -113,9 +113,14 @@ def test_step_agrees_with_its_slow_twin(happenings: list[Any], after_reset: bool
         for d in result.decisions
     ]
     assert made == [(m.number, m.trigger, m.campaign, m.store, m.event_at_ms, m.logged_ms, m.held) for m in slow.made]
-    assert told(result)["tally"] == {key: n for key, n in slow.tally.items() if n}
+    assert _but_visits(told(result))["tally"] == {key: n for key, n in slow.tally.items() if n}
     assert told(result)["returned"] == {c: n for c, n in slow.returned.items() if n}
     assert portrait(fast)["blocks"] == {c: (slow.granted[c], slow.spent[c]) for c in SPECS}
+
+
+def _but_visits(found: dict[str, Any]) -> dict[str, Any]:
+    """Without the visits that are over: they have a twin of their own, and a new owner's begin at the checkpoint."""
+    return found | {"tally": {key: n for key, n in found["tally"].items() if not key[1].startswith("visit.")}}
 
 
 def _reasons(decision: Any) -> list[tuple[int, str]]:
@@ -186,7 +191,8 @@ def test_recovery_equals_never_having_crashed(happenings: list[Any], data: st.Da
         if not recovered.consents[row] & LOCATION:
             recovered.forget(row)
     assert portrait(recovered) == portrait(lucky)
-    assert told(run(recovered, entries[committed:])) == told(run(lucky, entries[committed:]))
+    rest = entries[committed:]
+    assert _but_visits(told(run(recovered, rest))) == _but_visits(told(run(lucky, rest)))
     assert portrait(recovered) == portrait(lucky)
 
 

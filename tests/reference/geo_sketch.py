@@ -27,7 +27,8 @@ class Walk:
 
     radius_m: float = 25.0
     radii_m: dict[str, float] = field(default_factory=dict)
-    every_s: float = 10.0
+    every_s: float = 30.0
+    """So rare that each fix is believed alone."""
     accuracy_m: float = 5.0
     accuracies_m: dict[str, float] = field(default_factory=dict)
     at_s: dict[str, float] = field(default_factory=dict)

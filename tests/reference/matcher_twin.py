@@ -23,6 +23,7 @@ DAY_MS = 86_400_000
 STALE_MS = 120_000
 KEPT_MS = 3_600_000
 LOCATION, HISTORY, MARKETING = 1, 2, 12
+_OF = dict.fromkeys(("accepted", "duplicate", "late"), "ping")
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ class SlowMatcher:
             ping = Ping(number, float(batch.lat[i]), float(batch.lng[i]), float(batch.accuracy_m[i]), at_ms)
             events = self.presence.ping(i, ping)
             for name, n in (self.presence.counts - before).items():
-                self.tally[0, f"ping.{name}"] += n
+                self.tally[0, f"{_OF.get(name, 'undecided')}.{name}"] += n
+                if name == "late":
+                    self.tally[0, "undecided.stale"] += n
             self._transitions(number, at_ms, log_ms, events)
 
     def _tick(self, log_ms: int) -> None:
@@ -180,7 +183,9 @@ class SlowMatcher:
     def _start(self, before: Live, log_ms: int) -> None:
         """Campaigns that were not live before, and fences that were not there, meet who is inside."""
         fresh_from_ms, live = log_ms - STALE_MS, self.live.campaigns
-        started = frozenset(c for c, spec in live.items() if c not in before.campaigns and spec.trigger != "search")
+        started = frozenset(
+            c for c, spec in live.items() if c not in before.campaigns and spec.trigger in ("enter", "dwell")
+        )
         lately = {c: ms for c, ms in self.unmet_before_ms.items() if c in live and ms > fresh_from_ms - KEPT_MS}
         self.unmet_before_ms = lately | dict.fromkeys(started, fresh_from_ms)
         self.presence.unmet_before_ms = {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import geo
+from geo.approach import Approaches, Leads
 from geo.arrays import frozen
 from geo.checkpoint import pack, unpack
 from geo.fence import Circle
@@ -19,9 +20,10 @@ from geo.match import match
 from geo.nearest import StoreIndex, nearest
 from geo.pings import PingIndex
 from geo.presence import Presence
+from geo.settling import Settling
 from geo.starting import appeared, arrive, meet
 from geo.starts import starts_of
-from geo.transitions import PING, advance, switch, tick
+from geo.transitions import PING, TRANSITION, advance, switch, tick
 
 
 def _signatures() -> dict[str, int]:
@@ -58,6 +60,12 @@ def test_after_warming_nothing_is_compiled_any_more(tmp_path: Path) -> None:
         presence.forget(2)
         places.remove(few[1])
         switch(presence, some, FenceIndex.empty(), 100_000)
+        settling = Settling()
+        settling.hear(pings[::3], 1)
+        settling.settle(some, 1 << 40)
+        leads = Leads(*[frozen(np.arange(5), np.int32)] * 2)
+        walk = np.array([(0, 60.001, 25.0 + 0.001 * k, 5.0, 60_000 * k) for k in range(3)], PING)
+        Approaches().advance(some, leads, walk[::-1][::-1], np.zeros(0, TRANSITION))
     stores = StoreIndex.build(np.arange(9), np.full(9, 60), np.full(9, 25))
     for name, array in stores.arrays().items():
         np.save(tmp_path / f"{name}.npy", array)

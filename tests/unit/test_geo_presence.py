@@ -47,7 +47,7 @@ def test_freed_visits_are_used_again() -> None:
     held = presence.nbytes
     for turn in range(1, 6):
         switch(presence, index, FenceIndex.empty(), AT_MS)
-        advance(presence, index, _pings(2_000, AT_MS + turn))
+        advance(presence, index, _pings(2_000, AT_MS + 30_000 * turn))
     assert presence.nbytes == held
     assert presence.inside(2).tolist() == list(range(2_000))
 

@@ -95,6 +95,7 @@ def test_a_spent_block_holds_back_and_asks_for_more() -> None:
     log, one = Log(), state()
     log.reclaim(CAP, GRANTED[CAP] - 1)
     log.pings([0, 1], "street")
+    log.wait(60_000)
     log.pings([0, 1], "one")
     result = run(log, one)
     assert (campaigns(result), reasons(result, CAP)) == ([1], ["reason.budget_exhausted"])
@@ -108,6 +109,7 @@ def test_a_grant_fills_the_block_again() -> None:
     log.reclaim(CAP, 10)
     log.pings([0], "street")
     log.fact("grant", campaign=CAP, coupons=1)
+    log.wait(60_000)
     log.pings([0], "one")
     assert campaigns(run(log)) == [1]
 
@@ -135,6 +137,7 @@ def test_an_outcome_gives_back_exactly_its_own_cap_note_and_its_coupon() -> None
 def test_a_stopped_campaign_makes_no_offer_from_the_next_entry_on() -> None:
     log = Log()
     log.pings([0, 1], "street")
+    log.wait(60_000)
     log.pings([0], "one")
     log.fact("stop", campaign=CAP)
     log.pings([1], "one")

@@ -43,6 +43,7 @@ def test_the_same_report_decides_the_same_wherever_it_stands_in_the_log() -> Non
     late.wait(5_000)
     for log, age_ms in ((early, 0), (late, 5_000)):
         log.pings([0], "street", age_ms)
+        log.wait(MIN_MS)
         log.pings([0], "one", age_ms)
     first, second = run(early).decisions[0], run(late).decisions[0]
     assert first.position != second.position
@@ -52,9 +53,15 @@ def test_the_same_report_decides_the_same_wherever_it_stands_in_the_log() -> Non
 def test_other_customers_and_other_moments_are_other_decisions() -> None:
     log = Log()
     log.pings([0, 1], "street")
+    log.wait(MIN_MS)
     log.pings([0, 1], "one")
     ids = {(decision.id, decision.occasion) for decision in run(log).decisions}
-    later = {(decision.id, decision.occasion) for decision in run(arrival()).decisions}
+    late = arrival()
+    late.wait(60_000)
+    late.pings([0], "street")
+    late.wait(8 * 86_400_000)
+    late.pings([0], "one")
+    later = {(decision.id, decision.occasion) for decision in run(late).decisions[-1:]}
     assert len(ids) == 2 and len(later) == 1 and not ids & later
 
 
@@ -95,7 +102,7 @@ def test_leaving_and_coming_back_meets_the_cap() -> None:
 
 def test_a_stale_report_makes_no_offer_but_is_remembered() -> None:
     log, one = Log(), state()
-    log.pings([0], "street", age_ms=121_000)
+    log.pings([0], "street", age_ms=181_000)
     log.pings([0], "one", age_ms=120_500)
     result = run(log, one)
     assert campaigns(result) == []

@@ -62,6 +62,8 @@ def test_a_good_campaign_has_no_problem() -> None:
         ({"delivery": {"local_time": "10:00"}}, [("delivery", "not_applicable")]),
         ({"trigger": "dwell"}, [("dwell_s", "missing")]),
         ({"dwell_s": 60}, [("dwell_s", "not_applicable")]),
+        ({"trigger": "approach"}, [("eta_minutes", "missing")]),
+        ({"trigger": "exit", "eta_minutes": 5}, [("eta_minutes", "not_applicable")]),
         ({"trigger": "search"}, [("search", "missing")]),
         ({"trigger": "search", "search": TERMS}, [("search", "missing")]),
         ({"search": TERMS | {"brands": ["x"]}}, [("search", "not_applicable")]),
