@@ -40,7 +40,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class LiveAudience(Struct, frozen=True, kw_only=True):
-    """Whoever bought one of *wanted* within the last *within_ms*."""
+    """Whoever bought one of *wanted* within the last *within_ms* (to the second, both ends included).
+
+    A retailer's audience counts purchases of its own products; for customers who allow it brands and categories count
+    across retailers.
+    """
 
     wanted: Wanted
     within_ms: int

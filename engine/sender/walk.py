@@ -78,7 +78,7 @@ def parts(minute: int | None, zones: Iterable[str], starts_ms: int, now_ms: int)
 
 
 def wanted(bought: Bought, retailer: int, products: Iterable[ProductRow]) -> Wanted:
-    """The products that *bought* means; see `offers.audience` for the rule."""
+    """The products that *bought* means; see `offers.live.LiveAudience` for the rule."""
     codes = set(bought.products)
     brands, categories = {fold(one) for one in bought.brands}, {fold(one) for one in bought.categories}
     own, others = [], []

@@ -158,7 +158,7 @@ def _slot(past: Past, size: int, which: int, key: int) -> int:
 
 @kernel
 def belongs(wanted: Longs, campaign: Rows, past: Past, count: int, cross_retailer: bool, now_ms: int) -> bool:
-    """Whether the last purchase of a product is a wanted one: see `offers.audience`."""
+    """Whether the last purchase of a product is a wanted one: see `offers.live.LiveAudience`."""
     since_s, size = (now_ms - campaign["within_s"] * 1000) // 1000, _size(count)
     row = campaign["wanted"]
     for which in range(_RETAILERS):
