@@ -141,8 +141,8 @@ class Rules(NamedTuple):
     """How long a customer is taken to stay without a confirming fix, for a dwell to come due."""
     evidence_ms: int = 20_000
     """A visit begins, or is left, once fixes that say so speak for as long as this. 0: by the first one."""
-    least_ms: int = 5_000
-    """A fix speaks for the time since the one before it, and for this at least: of fixes that come at once four are
+    least_ms: int = 4_000
+    """A fix speaks for the time since the one before it, and for this at least: of fixes that come at once five are
     needed, of those that come every ten seconds two, of rarer ones one."""
     speed_m_s: float = 50.0
     """A fix farther from the last one than this speed and both accuracies explain speaks for `least_ms` only."""

@@ -58,13 +58,14 @@ class Settling:
         """Pings not yet judged."""
         return sum(len(heard.pings) for heard in [*self._waiting, *self._late])
 
-    def begin(self, presence: Presence) -> None:
-        """Go on from there, with nothing waiting: after a checkpoint, which holds no pings."""
-        self.__init__(self._rules, self._late_ms)  # type: ignore[misc]  # everything anew
-        self.presence = presence.copy()
-        self._reserve(presence.rows)
-        self._newest_ms[: presence.rows] = presence.customers["at_ms"][: presence.rows]
-        self._heard_ms[: presence.rows] = np.maximum(self._newest_ms[: presence.rows], 0)
+    def going_on(self, presence: Presence) -> Settling:
+        """One by the same rules that goes on from there, with nothing waiting: a checkpoint holds no pings."""
+        other, rows = Settling(self._rules, self._late_ms), presence.rows
+        other.presence = presence.copy()
+        other._reserve(rows)
+        other._newest_ms[:rows] = presence.customers["at_ms"][:rows]
+        other._heard_ms[:rows] = np.maximum(other._newest_ms[:rows], 0)
+        return other
 
     def hear(self, pings: Records, heard_ms: int) -> None:
         """Keep PING[n], which nobody may change from now on. *heard_ms* never falls."""

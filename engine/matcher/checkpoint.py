@@ -58,7 +58,7 @@ class Checkpoints:
             else:
                 unpack(state.presence, state.snapshot.fences, int(number), content)
         state.presence.take_dirty()
-        state.settling.begin(state.presence)
+        state.settling = state.settling.going_on(state.presence)
         state.pings.rebuild()
         if begun is not None:
             state.begun.unpack(begun, state.snapshot)

@@ -157,9 +157,9 @@ def test_who_is_forgotten_leaves_no_visit_and_no_ping() -> None:
 
 
 def test_a_new_owner_goes_on_from_presence() -> None:
-    presence, settling = Presence(), Settling()
+    presence = Presence()
     advance(presence, INDEX, _at(3, 0.0, 0.0))
-    settling.begin(presence)
+    settling = Settling().going_on(presence)
     settling.hear(_at(3, 60.0, 400.0), 60_000)
     ended = settling.settle(INDEX, FAR_MS)
     assert [(int(v["row"]), int(v["since_ms"]) - START_MS, int(v["until_ms"]) - START_MS) for v in ended] == [

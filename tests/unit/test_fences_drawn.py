@@ -93,7 +93,7 @@ def test_between_edge_and_rim_a_visit_neither_begins_nor_ends() -> None:
 
 
 def test_among_many_fixes_one_is_not_believed() -> None:
-    """Once a second: b lies 200 m off and claims 2 m. Four are needed."""
+    """Once a second: b lies 200 m off and claims 2 m. Five are needed."""
     play(
         """
         a . . . . . . . . . b . .   | A 25 m

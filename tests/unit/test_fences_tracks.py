@@ -26,8 +26,8 @@ from offers.compile import compile_snapshot
 from tests.reference.offers_world import NOW_MS, campaign, store
 
 P = 5
-HELLO_S = 3
-"""At a fix a second four fixes have to agree."""
+HELLO_S = 4
+"""At a fix a second five fixes have to agree."""
 
 BY_HAND = {
     "run.tcx.gz": [
