@@ -126,20 +126,6 @@ async def test_a_lost_answer_is_tried_again_with_the_same_tag(world: Rig) -> Non
 GO_SOONER = "UPDATE chunk SET due_at = now()"
 
 
-async def test_a_revocation_ends_what_is_queued_within_half_a_second(world: Rig) -> None:
-    """With everything queued and flowing: nothing is sent to who said no, from 500 ms after it was stored."""
-    await world.queue(await world.campaign(), PEOPLE)
-    async with world.sender(fcm_quota_per_s=1000):
-        await world.go()
-        await world.until(lambda: _some(world, 300), 10)
-        await world.database.execute("UPDATE customer SET consents = 0")
-        said_ms = Clock().now_ms()
-        states = await world.ended()
-    late = [a.at_ms - said_ms for a in world.arrivals if a.at_ms > said_ms + 500]
-    assert not late
-    assert states[("suppressed", "no_consent")] == PEOPLE - len(world.arrivals) > 0
-
-
 async def _some(world: Rig, count: int) -> bool:
     return len(world.arrivals) >= count
 

@@ -29,23 +29,24 @@ from tests.contract.test_sender_killed import senders
 LATEST_MS = 500
 PEOPLE, CAMPAIGNS = 20_000, 5
 REVOCATIONS = 150
-SLOW_S = 2.0
+SLOW_S, DAWDLING_S = 2.0, 8.0
 
 
 async def test_what_waited_for_a_free_slot_is_asked_again(settings: Settings, tmp_path: Path) -> None:
-    """Answers take two seconds, so that claims wait for a slot much longer than they are good for."""
-    async with rig(settings, tmp_path, 600) as world:
-        world.script(EVERYBODY, Answer("ok", after_s=SLOW_S, times=10_000))
-        await world.queue(await world.campaign(), 600)
+    """Answers take so long that claims wait for a slot much longer than they are good for. How soon is proved below;
+    here, on a machine as busy as it likes, that they are not written when the slots come free."""
+    async with rig(settings, tmp_path, 300) as world:
+        world.script(EVERYBODY, Answer("ok", after_s=DAWDLING_S, times=10_000))
+        await world.queue(await world.campaign(), 300)
         async with world.sender():
             await world.go()
             await world.until(lambda: _some(world, 100))
-            await asyncio.sleep(SLOW_S / 2)  # every slot is taken, and what is claimed waits
+            await asyncio.sleep(DAWDLING_S / 2)  # every slot is taken, and what is claimed waits
             await world.database.execute("UPDATE customer SET consents = 0")
             said_ms = Clock().now_ms()
             states = await world.ended()
-        assert states[("suppressed", "no_consent")] == 600 - len(world.arrivals) > 0
-        assert [a.at_ms - said_ms for a in world.arrivals if a.at_ms > said_ms + LATEST_MS] == []
+        assert states[("suppressed", "no_consent")] == 300 - len(world.arrivals) > 0
+        assert [a.at_ms - said_ms for a in world.arrivals if a.at_ms > said_ms + DAWDLING_S * 250] == []
 
 
 async def _some(world: Rig, count: int) -> bool:
