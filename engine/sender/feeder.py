@@ -7,16 +7,17 @@ import time
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 from engine.clock import Clock
 from engine.sender.claim import Claim, refusal
-from engine.sender.flight import Flight
+from engine.sender.flight import FRESH_S, Flight
 from engine.sender.lanes import Lane
 from engine.sender.outbox import Batch, Lease, Outbox
 from engine.sender.pace import Ask, Grant
 from engine.sender.pacer import Pacer
 from engine.sender.retry import Again
-from engine.sender.slots import Ready, Slots
+from engine.sender.slots import MOST_AHEAD, Ready, Slots
 from engine.sender.stock import Pick
 
 MOST_CHUNKS = {Lane.TRANSACTIONAL: 64, Lane.TRIGGERED: 64, Lane.BULK: 2}
@@ -24,6 +25,8 @@ MOST_CHUNKS = {Lane.TRANSACTIONAL: 64, Lane.TRIGGERED: 64, Lane.BULK: 2}
 MOST_HELD = 16
 """Chunks of slow campaigns that may lie here while others are looked for."""
 MOST_PAUSE_S = 0.5
+
+log = structlog.get_logger()
 
 
 class Feeder:
@@ -40,6 +43,10 @@ class Feeder:
         self.brakes = flight.brakes
         self.woken = asyncio.Event()
         self._blocked: dict[int, float] = {}
+        self._most = MOST_AHEAD
+        self._last = MOST_AHEAD
+        self._took_s = 0.0
+        self._stale = 0
 
     async def forever(self) -> None:
         """Feed until cancelled; raises what the servers raise."""
@@ -66,6 +73,7 @@ class Feeder:
         if lease is None:
             await self._rest(now_s)
             return
+        room = min(room, self._fresh())
         ask = Ask(self.lane, min(room, self.stock.left(lambda one: _together(one, lease))), *_rate(lease))
         grant = early if early and not ask.campaign else await self._pacer.take(ask, self._clock.now_ms())
         if grant.count:
@@ -107,13 +115,27 @@ class Feeder:
         except TimeoutError:
             pass
 
+    def _fresh(self) -> int:
+        """How many to claim at once: half as many after a claim that was slow or came too late to be written, for on a
+        slow database the same thousand would be claimed anew for ever; a few more each time that none did."""
+        stale, self._stale = self._flight.stale[self.lane] - self._stale, self._flight.stale[self.lane]
+        if self._took_s <= FRESH_S / 2 and not stale:
+            self._most = min(MOST_AHEAD, self._most + self._most // 8 + 1)
+        elif self._most > 1:
+            self._most = max(1, min(self._most, self._last) // 2)
+            log.warning("claims.slow", lane=self.lane.value, took_s=self._took_s, stale=stale, most=self._most)
+        self._took_s = 0.0
+        return self._most
+
     async def _claim(self, pick: Pick) -> None:
+        self._last = pick.size
         claimed_s = time.monotonic()
         try:
             claims = await self._outbox.claim(pick.day, pick.ranges, self.brakes.closed(claimed_s))
         except BaseException:
             self.stock.restore(pick)
             raise
+        self._took_s = round(time.monotonic() - claimed_s, 3)
         self.stock.missing(pick, claims)
         await self._read(claims)
         now_ms = self._clock.now_ms()

@@ -72,6 +72,8 @@ class Flight:
         self.texts: dict[int, tuple[str, str]] = {}
         """Title and body of campaigns whose messages carry none."""
         self.tally = Tally()
+        self.stale = dict.fromkeys(stocks, 0)
+        """Claims that were too old to be written, by lane; they are claimed anew."""
         self.on_pause: Callable[[float], Coroutine[Any, Any, None]] | None = None
         self.on_stop: Callable[[Lane | None, float], None] | None = None
         self.on_poison: Callable[[int, str], Coroutine[Any, Any, None]] | None = None
@@ -82,6 +84,7 @@ class Flight:
         claim, claimed_s = ready
         began_s = time.monotonic()
         if began_s - claimed_s > FRESH_S:
+            self.stale[lane] += 1
             self.stocks[lane].put_back((claim,))
             return
         if self.brakes.share(lane, began_s) == 0.0:

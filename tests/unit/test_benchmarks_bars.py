@@ -292,10 +292,13 @@ def test_all_of_the_geometry_is_asked_for_by_one_word(monkeypatch: pytest.Monkey
     assert asked == [name for name in run.BENCHES if name.startswith("geo_")]
     asked.clear()
     assert run.main(["--out", str(tmp_path)]) == 0
-    assert asked == [name for name in run.BENCHES if not name.startswith(("geo_", "upload_", "match_"))]
+    assert asked == [name for name in run.BENCHES if not name.startswith(("geo_", "upload_", "match_", "send"))]
     asked.clear()
     assert run.main(["--upload", "--out", str(tmp_path)]) == 0
     assert asked == [name for name in run.BENCHES if name.startswith("upload_")]
+    asked.clear()
+    assert run.main(["--send", "--out", str(tmp_path)]) == 0
+    assert asked == [name for name in run.BENCHES if name.startswith("send")]
 
 
 def test_a_busy_machine_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
