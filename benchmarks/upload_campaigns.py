@@ -163,9 +163,9 @@ async def _new_s(stage: Stage, made: world.World, number: int, areas: list[dict[
     """Seconds from the answer that a new campaign is live until its first coupon. It asks for a fence that nobody has:
     a circle of its own, or what is drawn."""
     code = f"{'drawn' if areas else 'circle'}-{number}"
-    spec = world.a_campaign(code, [world.store_code(0)], 60.0 + number) | {"priority": 1_000 + number}
+    spec = world.a_campaign(code, [world.store_code(0)], 60.0 + number) | {"priority": 500 + number}
     if areas:
-        spec |= {"areas": areas, "priority": 2_000 + number}
+        spec |= {"areas": areas, "priority": 700 + number}
     told = await asyncio.to_thread(stage.client.ask, "POST", "/v1/campaigns", made.retailer_key, spec)
     verb = f"/v1/campaigns/{told['id']}/activate"
     await asyncio.to_thread(stage.client.ask, "POST", verb, made.retailer_key, None)

@@ -108,8 +108,11 @@ async def test_an_area_that_is_redrawn_changes_those_who_name_it_alone(furnished
         assert dict(await one.pool.fetchval(MANIFEST)) == before, "nobody names it yet"
         names_it = """UPDATE campaign SET spec = spec || '{"stores": [], "drawn": ["square"]}' WHERE id = $1"""
         await one.pool.execute(names_it, LIVE)
-        reach = []
-        for half in (0.001, 0.002):
+        await one.pool.execute("UPDATE store SET name = name")  # all is compiled: the campaign is in no delta any more
+        await one.snapshots.compile_if_changed()
+        before, reach = dict(await one.pool.fetchval(MANIFEST)), []
+        assert "delta" not in before
+        for half in (0.002, 0.004):
             await one.pool.execute("UPDATE area SET geometry = $1", square(half))
             await one.snapshots.compile_if_changed()
             found = dict(await one.pool.fetchval(MANIFEST))

@@ -105,6 +105,13 @@ _values = st.recursive(
 )
 
 
+@pytest.mark.parametrize("body", [b'{"a":"\\u0022:","b":1,"b":2}', b'{"a":"\\u0000"}', b'{"a":":", "a" :":"}'])
+def test_no_spelling_hides_a_repeated_name_or_a_nul(body: bytes) -> None:
+    """A quote that is spelt as an escape would make up for a name in the count."""
+    with pytest.raises(Problem):
+        require_strict(body)
+
+
 @given(_values, st.sampled_from(["", " ", "\n\t"]), st.booleans(), st.data())
 def test_a_repeated_name_is_found_in_any_spelling(
     value: Any, space: str, ascii_only: bool, data: st.DataObject
