@@ -44,6 +44,8 @@ class Town:
     app_key: str = field(repr=False)
     till_key: str = field(repr=False)
     retailer: int
+    shop: str
+    """The retailer's name, as its coupons have it."""
     names: list[str]
     turns: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -104,7 +106,7 @@ def town(client: Client, admin_key: str) -> Town:
     consents = {"location": True, "history": True, "marketing_inapp": True}
     rows = [{"id": one, "zone": "Europe/Helsinki", "consents": consents} for one in names]
     client.ask("POST", "/v1/customers", app, {"customers": rows})
-    return Town(client, app, till, retailer, names)
+    return Town(client, app, till, retailer, name, names)
 
 
 def _wait_time() -> Any:
@@ -157,7 +159,8 @@ class Phone(HttpUser):
     def redeem(self) -> None:
         """Show the newest coupon at the till; a phone without one asks for its coupons all the same."""
         answer = self.client.get("/v1/coupons", headers=self.own, name="/v1/coupons")
-        ours = [one for one in answer.json()["coupons"] if one["state"] == "issued"] if answer.ok else []
+        coupons = answer.json()["coupons"] if answer.ok else []
+        ours = [one for one in coupons if one["state"] == "issued" and one["retailer"] == self.town.shop]
         if ours:
             body = {"code": ours[0]["code"], "basket_minor": 2_000, "currency": "EUR", "till": "till 1"}
             headers = _bearer(self.town.till_key) | {"Idempotency-Key": secrets.token_hex(16)}

@@ -52,6 +52,8 @@ class Run:
     failures: int
     per_s: float
     times: dict[float, int]
+    faulty: dict[str, int]
+    """Failures by what was asked for."""
 
     def percentile(self, share: float) -> float:
         """Milliseconds within which *share* of the answers came."""
@@ -81,7 +83,7 @@ async def bench(plan: Plan) -> list[Row]:
     note = (
         f"{run.requests:,} requests at {run.per_s:,.0f} requests/s, of {most.per_s:,.0f} that saturate; {len(uploads)} "
         f"uploads of {plan.count('campaigns_an_upload')} campaigns; {first:.0f} MB in the first minute, {last:.0f} in "
-        "the last"
+        f"the last; failed {run.faulty or 'nothing'}"
     )
     return [
         row(plan.bar("load_errors"), [float(failed)], note),
@@ -114,7 +116,8 @@ async def _locust(stage: Stage, plan: Plan, seconds: float, per_s: float) -> Run
         for took_ms, n in entry.response_times.items():
             times[float(took_ms)] = times.get(float(took_ms), 0) + n
     requests = sum(entry.num_requests for entry in entries)
-    return Run(requests, sum(entry.num_failures for entry in entries), requests / seconds, times)
+    faulty = {entry.name: entry.num_failures for entry in entries if entry.num_failures}
+    return Run(requests, sum(faulty.values()), requests / seconds, times, faulty)
 
 
 @asynccontextmanager

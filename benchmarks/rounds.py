@@ -75,24 +75,25 @@ class Resp:
 class Packed:
     """`{"pings": [...]}` in MessagePack; the time as its timestamp extension of 64 bits."""
 
-    _ROW = b"\x85\xa8customer\xa9%b\xa3lat\xcb%b\xa3lng\xcb%b\xaaaccuracy_m\xcb%b\xa2at\xd7\xff%b"
+    _ROW = b"\x85\xa8customer\xa9%b\xa3lat\xcb%b\xa3lng\xcb%b\xa2at\xd7\xff%b\xaaaccuracy_m\xcb%b"
 
     def __init__(self, customers: int) -> None:
         accuracy = struct.pack(">d", 8.5)
         rows = b"".join(
-            self._ROW % (customer_id(index).encode(), bytes(8), bytes(8), accuracy, bytes(8))
+            self._ROW % (customer_id(index).encode(), bytes(8), bytes(8), bytes(8), accuracy)
             for index in range(customers)
         )
         self._rows: Bytes = np.frombuffer(rows, np.uint8).reshape(customers, -1).copy()
         sample = rows[: self._rows.shape[1]]
         self._lat, self._lng = sample.index(b"lat\xcb") + 4, sample.index(b"lng\xcb") + 4
+        self._at = sample.index(b"at\xd7\xff") + 4
 
     def batch(self, first: int, lat: Floats, lng: Floats, at_ms: int) -> bytes:
         rows = self._rows[first : first + len(lat)]
         rows[:, self._lat : self._lat + 8] = _big(lat)
         rows[:, self._lng : self._lng + 8] = _big(lng)
         stamp = (at_ms % 1000 * 1_000_000) << 34 | at_ms // 1000
-        rows[:, -8:] = np.frombuffer(stamp.to_bytes(8), np.uint8)
+        rows[:, self._at : self._at + 8] = np.frombuffer(stamp.to_bytes(8), np.uint8)
         return b"\x81\xa5pings\xdc" + len(lat).to_bytes(2) + rows.tobytes()
 
 

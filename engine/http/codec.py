@@ -65,8 +65,8 @@ class Codec(ABC):
         """Raise `Problem` for what a decoder lets pass and we do not."""
 
     @abstractmethod
-    def surely_strict(self, body: bytes, rows: Rows) -> bool:
-        """True when nothing in the decoded *body* is repeated, and nothing in it is what `require_strict` refuses. A
+    def surely_strict(self, body: bytes, value: Any, rows: Rows) -> bool:
+        """True when nothing in *body*, which became *value*, is repeated, nor is it what `require_strict` refuses. A
         False says nothing, and the slow check decides.
         """
 
@@ -112,7 +112,7 @@ class _Json(Codec):
         if rb"\u0000" in body and _has_nul(value):
             raise _nul()
 
-    def surely_strict(self, body: bytes, rows: Rows) -> bool:
+    def surely_strict(self, body: bytes, value: Any, rows: Rows) -> bool:
         """Without escapes each text has two quotes, and each name of a row is there at least once: so many quotes, and
         there is none twice. An optional name whose value is null has quotes of its own, and the slow check decides.
         """
@@ -165,10 +165,14 @@ class _Msgpack(Codec):
         if nul:
             raise _nul()
 
-    def surely_strict(self, body: bytes, rows: Rows) -> bool:
-        """Each name occurs as often as it must, however its length is spelt: so none is there twice in a row."""
+    def surely_strict(self, body: bytes, value: Any, rows: Rows) -> bool:
+        """Bytes as we would write them repeat nothing. In others each name occurs as often as it must, however its
+        length is spelt: so none is there twice in a row.
+        """
         if not rows.sound:
             return False
+        if _encode(value) == body:
+            return True
         due = dict.fromkeys(rows.names, rows.size) | dict.fromkeys(rows.optionals, rows.optional)
         return all(_occurs(body, name) == n for name, n in due.items()) and (
             not rows.within or _occurs(body, rows.within) == 1
@@ -207,6 +211,7 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_nul, value))
 
 
+_encode = msgspec.msgpack.Encoder().encode
 JSON = _Json()
 MSGPACK = _Msgpack()
 CODECS: dict[bytes, Codec] = {codec.media.encode(): codec for codec in (JSON, MSGPACK)}

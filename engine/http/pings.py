@@ -112,7 +112,7 @@ def decode_pings(body: bytes, codec: Codec = JSON) -> tuple[Sequence[Ping], bool
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise codec.malformed(error) from None
     pings: Sequence[Ping] = decoded.pings if batch else (decoded,)
-    if not codec.surely_strict(body, _rows(pings, codec, batch)):
+    if not codec.surely_strict(body, decoded, _rows(pings, codec, batch)):
         codec.require_strict(body)
     return pings, not batch
 
