@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
-from engine.matcher.begun import began, places, set_aside
+from engine.matcher.begun import began, new_ground, places, set_aside
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Event, judge
 from engine.matcher.state import LOCATION, State
 from geo.arrays import Ints, Records
 from geo.cells import coarse
 from geo.match import match
-from geo.starting import appeared, arrive, meet
+from geo.starting import arrive, meet
 from geo.transitions import PING, Kind, advance, switch, tick
 from offers.decide import Search, Trigger
 from offers.snapshot import Snapshot
@@ -210,7 +210,7 @@ class _Step:
         self.count("trigger.exit", len(gone))
         self.state.snapshot, self.state.revision = new, revision
         self.state.blocks.begin_all(set_aside(old, new))
-        yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
+        yield from self._start(entry, began(old, new), new_ground(old, new))
 
     def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:
         """Campaigns and fences that begin meet who is inside by a fix young enough to make an offer. The event is the
