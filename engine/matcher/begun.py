@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from geo.arrays import Ints, Longs, frozen
+from geo.starting import appeared
 from geo.starts import NO_STARTS, Starts, starts_of
 from offers.live import LiveCampaign
 from offers.snapshot import Snapshot
@@ -112,6 +113,12 @@ def unprovided(old: Snapshot, new: Snapshot) -> tuple[int, ...]:
 def began(old: Snapshot, new: Snapshot) -> frozenset[int]:
     """The ids of those that greet who is there when they begin."""
     return frozenset(c.id for c in fresh(old, new) if c.trigger in ("enter", "dwell", "start"))
+
+
+@lru_cache(maxsize=2)
+def new_ground(old: Snapshot, new: Snapshot) -> Ints:
+    """i4[n]: positions in *new* of the fences that *old* does not have, or has in another shape."""
+    return frozen(appeared(old.fences, new.fences), np.int32)
 
 
 def places(snapshot: Snapshot, campaigns: Collection[int]) -> tuple[Ints, Ints]:

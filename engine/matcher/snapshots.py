@@ -155,8 +155,9 @@ class Snapshots:
             return False
         part = encode_delta(change)
         manifest = {name: latest["manifest"][name] for name in PARTS} | {DELTA: digest(part)}
-        snapshot = await asyncio.to_thread(applied, base, change)
-        await self._publish(connection, manifest, {DELTA: part}, snapshot)
+        if latest["manifest"] != manifest:  # else a draft changed, say, and nothing that is live
+            snapshot = await asyncio.to_thread(applied, base, change)
+            await self._publish(connection, manifest, {DELTA: part}, snapshot)
         return True
 
     async def _sources(self, connection: asyncpg.Connection, base: Snapshot, rows: Sequence[CampaignRow]) -> Lookup:

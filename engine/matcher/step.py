@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.log.entries import Entry, EntryKind, Fact, PingBatch, Reclaim, SearchEvent, Switch
 from engine.log.keys import PARTITIONS, number_of
 from engine.matcher.apply import apply_fact, replay_fact
-from engine.matcher.begun import began, places, set_aside, starting
+from engine.matcher.begun import began, new_ground, places, set_aside, starting
 from engine.matcher.decision import StepResult, derived
 from engine.matcher.judge import Events, Means, judge
 from engine.matcher.state import LOCATION, State
@@ -23,7 +23,7 @@ from engine.matcher.telling import told
 from geo.arrays import Ints, Longs, Records
 from geo.match import match
 from geo.records import BARE
-from geo.starting import appeared, arrive, meet
+from geo.starting import arrive, meet
 from geo.transitions import PING, advance, switch, tick
 from geo.transitions import Kind as Transition
 from geo.transitions import Reason as Ended
@@ -273,7 +273,7 @@ class _Step:
         self._visited(self.state.settling.switch(old.fences, new.fences, entry.log_ms))
         self.state.snapshot, self.state.revision = new, revision
         self.state.blocks.begin(set_aside(old, new))
-        yield from self._start(entry, began(old, new), appeared(old.fences, new.fences))
+        yield from self._start(entry, began(old, new), new_ground(old, new))
 
     def _start(self, entry: Entry, started: frozenset[int], fences: Ints) -> Iterator[None]:
         """Campaigns and fences that begin meet who is inside by a fix young enough to make an offer. The event is the
