@@ -29,6 +29,8 @@ from engine.standin.script import Script, Scripts
 
 FILTERS = ("registration", "tag", "answer", "status", "kind")
 MOST_ROWS = 10_000
+BACKLOG = 1024
+"""Over HTTP/1.1 a sender opens hundreds of connections at once; a SYN without room comes again a second later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,11 @@ async def serving(
     lines = door.Lines()
     made = partial(door.Door, lines, runner.server, partial(Http2, lines, pages.answers(), manners.streams))
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(made, sock=listening)]
+    servers = [await loop.create_server(made, sock=listening, backlog=BACKLOG)]
     if manners.tls:
         secure = _listen(host, 0)
         stand_in.tls_address, stand_in.certificate = _address(secure, "https"), folder / door.CERTIFICATE
-        servers.append(await loop.create_server(made, sock=secure, ssl=door.context(folder)))
+        servers.append(await loop.create_server(made, sock=secure, backlog=BACKLOG, ssl=door.context(folder)))
     try:
         yield stand_in
     finally:
@@ -94,7 +96,8 @@ async def serving(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
 
 
 def _address(listening: socket.socket, scheme: str) -> str:

@@ -35,17 +35,17 @@ SLOW_S, DAWDLING_S = 2.0, 8.0
 async def test_what_waited_for_a_free_slot_is_asked_again(settings: Settings, tmp_path: Path) -> None:
     """Answers take so long that claims wait for a slot much longer than they are good for. How soon is proved below;
     here, on a machine as busy as it likes, that they are not written when the slots come free."""
-    async with rig(settings, tmp_path, 300) as world:
-        world.script(EVERYBODY, Answer("ok", after_s=DAWDLING_S, times=10_000))
-        await world.queue(await world.campaign(), 300)
+    async with rig(settings, tmp_path, 1500) as world:
+        world.script(EVERYBODY, Answer("ok", times=900), Answer("ok", after_s=DAWDLING_S, times=10_000))
+        await world.queue(await world.campaign(), 1500)
         async with world.sender():
             await world.go()
-            await world.until(lambda: _some(world, 100))
+            await world.until(lambda: _some(world, 1000))
             await asyncio.sleep(DAWDLING_S / 2)  # every slot is taken, and what is claimed waits
             await world.database.execute("UPDATE customer SET consents = 0")
             said_ms = Clock().now_ms()
             states = await world.ended()
-        assert states[("suppressed", "no_consent")] == 300 - len(world.arrivals) > 0
+        assert states[("suppressed", "no_consent")] == 1500 - len(world.arrivals) > 0
         assert [a.at_ms - said_ms for a in world.arrivals if a.at_ms > said_ms + DAWDLING_S * 250] == []
 
 
@@ -55,18 +55,21 @@ async def _some(world: Rig, count: int) -> bool:
 
 @asynccontextmanager
 async def stand_in(folder: Path) -> AsyncIterator[Settings]:
-    """FCM in a process of its own, so that nothing here makes it late; every tenth answer takes its time."""
+    """FCM in a process of its own, by HTTP/2, so that nothing here makes it late; every tenth answer takes its time.
+
+    (Over HTTP/1.1 each message under way needs a connection of its own, and one SYN that is lost costs a second.)"""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "engine", "fcm-stand-in", "--port", "0", "--data", str(folder),
+        sys.executable, "-m", "engine", "fcm-stand-in", "--port", "0", "--data", str(folder), "--tls",
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout
-    lines = [(await process.stdout.readline()).decode().strip() for _ in range(3)]
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
     told = Settings.read(dict(line.split("=", 1) for line in lines[1:]))
+    pages = lines[0].split()[3].rstrip(",")
     answers = [Answer("ok", times=9, after_s=0.02), Answer("ok", after_s=SLOW_S)] * 5_000
     async with ClientBuilder().no_proxy().build() as client:
         script = msgspec.json.encode(Script(EVERYBODY, answers))
-        request = client.post(f"{told.fcm_base_url}/script").body_bytes(script)
+        request = client.post(f"{pages}/script").body_bytes(script)
         assert (await request.build().send()).status == 200
         try:
             yield told
@@ -135,7 +138,7 @@ async def test_with_a_hundred_thousand_queued(
         numbers = await campaigns(world)
         sending = replace(
             world.settings, fcm_base_url=told.fcm_base_url, fcm_service_account=told.fcm_service_account,
-            fcm_quota_per_s=1000,
+            fcm_ca=told.fcm_ca, fcm_quota_per_s=1000,
         )  # fmt: skip
         noes = Noes()
         async with http_world.running(world.settings) as api, senders(sending, tmp_path / "log") as alive:
