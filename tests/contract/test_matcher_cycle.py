@@ -105,6 +105,7 @@ async def test_a_step_in_pieces_is_committed_as_a_whole(
 ) -> None:
     """In its midst nothing is committed, checkpointed or handed over, no more is read; a drain finishes it."""
     monkeypatch.setattr("engine.matcher.step.PIECE", 1)
+    monkeypatch.setattr("offers.decide.MOST_EVENTS", 1)
     cycle, before = one.cycle, one.cycle.owned[P].committed
     await one.pings([0, 1], "one", one.began_ms + 5)
     await cycle.match()
@@ -123,6 +124,7 @@ async def test_a_partition_dropped_in_the_midst_of_a_step_is_left_alone(
     furnished: Settings, one: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.matcher.step.PIECE", 1)
+    monkeypatch.setattr("offers.decide.MOST_EVENTS", 1)
     await one.pings([0, 1], "one", one.began_ms + 5)
     await one.cycle.match()
     one.cycle.drop({P}, "as another owner came")

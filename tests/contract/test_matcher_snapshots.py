@@ -83,7 +83,7 @@ async def test_new_ground_goes_through_checkpoint_and_takeover(furnished: Settin
         old, new = first.snapshots.loaded[base].fences, first.snapshots.loaded[revision].fences
         (wide,) = set(new.fence.tolist()) - set(old.fence.tolist())
         await first.stream.append([OwnEntry(P, owned.log_epoch, EntryKind.SWITCH, Switch(revision))])
-        await first.pings([0], "street", first.began_ms)
+        await first.pings([0], "street", first.began_ms - 60_000)
         await first.pings([0], "one", first.began_ms + 5)
         await first.cycle.turn()
         await first.cycle.drain()

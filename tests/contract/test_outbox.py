@@ -40,6 +40,7 @@ async def decide(settings: Settings) -> None:
     epoch = (await queries.matcher.take_over(connection, p=P))["epoch"]
     log = Log()
     log.pings([0, 1], "street")
+    log.wait(60_000)
     log.pings([0, 1], "one")
     await commit(connection, [Share(P, epoch, 0, 1, 0, step(state(), log.entries, SNAPSHOTS))], KEY)
     # The world's decisions are of a fixed day; what hangs on the clock is moved to today.
@@ -265,6 +266,7 @@ async def test_what_came_back_can_be_given_again(pool: Any) -> None:
     fresh = state()
     log = Log()
     log.pings([0], "street")
+    log.wait(60_000)
     log.pings([0], "one")
     step(fresh, log.entries, SNAPSHOTS)
     before = (fresh.caps.notes(0), fresh.blocks.spent(1))

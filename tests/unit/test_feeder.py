@@ -106,7 +106,7 @@ class Slow:
         await asyncio.sleep(0.002 * len(places))
         return [
             SimpleNamespace(chunk=1, seq=place, lane=Lane.TRANSACTIONAL, expires_ms=1 << 60, registration="r", title="",
-                            campaign=None, ambiguous=False)
+                            campaign=None, ambiguous=False, first_tried_ms=0)
             for place in places
         ]  # fmt: skip
 

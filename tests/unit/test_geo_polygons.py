@@ -180,14 +180,14 @@ def test_a_walk_through_a_polygon_enters_dwells_and_exits() -> None:
     index = FenceIndex.build(
         [
             polygon(
-                1, [moved(*TOWN, a, b) for a, b in ((-100, -100), (-100, 100), (100, 100), (100, -100))], dwells_s=(20,)
+                1, [moved(*TOWN, a, b) for a, b in ((-100, -100), (-100, 100), (100, 100), (100, -100))], dwells_s=(45,)
             )
         ]
     )
     pings = np.zeros(6, PING)
     for k, east_m in enumerate((-130.0, -90.0, 0.0, 0.0, 115.0, 126.0)):
         pings["lat"][k], pings["lng"][k] = moved(*TOWN, 0.0, east_m)
-    pings["accuracy_m"], pings["at_ms"] = 5.0, 10_000 * np.arange(6)
+    pings["accuracy_m"], pings["at_ms"] = 5.0, 30_000 * np.arange(6)
     told = advance(Presence(), index, pings).transitions
     assert list(zip(told["kind"].tolist(), told["ping"].tolist(), strict=True)) == [
         (Kind.ENTER, 1),

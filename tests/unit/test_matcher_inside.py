@@ -18,7 +18,7 @@ from tests.reference.offers_world import NOW_MS, campaign, store
 MIN_MS = 60_000
 INSIDE, ENTERS = 2, 1
 STORES = (store(1), store(2))
-PLACES = {1: (60.18, 24.94), 2: (60.19, 24.94), 0: (60.30, 24.94)}
+PLACES = {1: (60.18, 24.94), 2: (60.19, 24.94), 0: (60.175, 24.94)}
 """At store 1, at store 2, at none."""
 OPEN = {"only_while_open": False}
 
@@ -53,7 +53,7 @@ class World:
         self._take(EntryKind.SWITCH, Switch(2))
 
     def _take(self, kind: EntryKind, payload: object) -> None:
-        self.position, self.now_ms = self.position + 1, self.now_ms + 1_000
+        self.position, self.now_ms = self.position + 1, self.now_ms + 30_000
         entry = Entry(self.position, self.now_ms, kind, payload)  # type: ignore[arg-type]  # as the codec pairs them
         step(self.state, [entry], {1: BEFORE, 2: AFTER}, into=self.result)
 
