@@ -157,7 +157,7 @@ def test_the_load_of_each_claim_is_the_claimed_one() -> None:
         assert (plans[name].number("share"), plans[name].number("storm_s")) == (0.3, 60)
     for name, plan in plans.items():
         assert plan.workload.get("added_ms", 0) == (100 if name.endswith("_far") else 0)
-    # One upload of millions of rows takes a minute, and is one run; so are a million pushes, a storm, a load; noise has seeds.
+    # An upload of millions of rows takes a minute, and is one run; so are a million pushes, a storm, a load, noise.
     once = ("upload_", "match_load", "match_jitter", "send_million", "send_storm")
     repeated = [plan for name, plan in plans.items() if not name.startswith(once)]
     rounds = [plan.workload.get("rounds", plan.workload.get("windows", 0)) for plan in repeated]
