@@ -166,6 +166,8 @@ async def test_the_sender_does(settings: Settings, tmp_path: Path, row: Row) -> 
             await world.queue(sound, OTHERS + 1)
             await world.go()
             await _settled(world, sound, BEYOND[row.verdict] in STOPPED)
+            if MESSAGE[row.verdict][0] != "queued":
+                await world.until(lambda: _ended(world, met))
         await check(world, met, sound, row.verdict)
 
 
@@ -183,6 +185,12 @@ async def _booked(world: sender_rig.Rig, campaign: int) -> bool:
             "SELECT count(*) FROM outcome o JOIN message m USING (day, chunk, seq) WHERE m.campaign = $1", campaign
         )
     )
+
+
+async def _ended(world: sender_rig.Rig, campaign: int) -> bool:
+    """Tried again at once where it may be, and then no more."""
+    state = await world.database.fetchval("SELECT state FROM message_state WHERE campaign = $1", campaign)
+    return state not in ("queued", "leased")
 
 
 async def _settled(world: sender_rig.Rig, campaign: int, stopped: bool) -> None:

@@ -17,6 +17,7 @@ import msgpack
 import pytest
 import pytest_asyncio
 import schemathesis
+import schemathesis.specs.openapi.schemas  # else read in the midst of a test, when garbage may be collected
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
