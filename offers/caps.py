@@ -5,8 +5,9 @@ Rolling counters rebuilt from stored decisions, never ids. 20 bytes a coupon and
 
 from __future__ import annotations
 
+from offers.kernels.questions import coupons
 from offers.kernels.records import Notes
-from offers.pool import NONE, Pool
+from offers.pool import Pool
 
 
 class Caps:
@@ -39,14 +40,7 @@ class Caps:
 
     def count(self, row: int, campaign: int, since_ms: int) -> int:
         """Coupons later than *since_ms*: with since = now - window, one exactly a window old no longer counts."""
-        pool = self._pool
-        campaigns, times, following = pool.columns["campaign"], pool.columns["at_ms"], pool.next
-        slot, found = pool.first(row), 0
-        while slot != NONE:
-            if campaigns[slot] == campaign and times[slot] > since_ms:
-                found += 1
-            slot = following[slot]
-        return found
+        return coupons(self.arrays(0, 0), row, campaign, since_ms)
 
     def notes(self, row: int) -> list[tuple[int, int]]:
         """[(campaign, at_ms)] of a customer in ascending order: for an export, and to compare two states."""
